@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_FRONTEND_H
+#define WEIR_FRONTEND_H
+
+/* The frontend is your program's side of its processes: it starts children, talks to them, and supervises their lives,
+ * from one loop. weir_init() comes first in main(), before any thread: it forks the zygote, from which all children
+ * are forked. Afterwards the program may start what threads it likes. Rules as in weir/frame.h. Thread rule: the thread
+ * that called weir_init(), for everything here. */
+
+#include <weir/backend.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_frontend;
+struct weir_child;
+
+struct weir_init_config {
+	const struct weir_backend *const *backends; /* backends of this program, NULL terminated; or NULL. Static */
+	const char *const
+		*preload; /* names of plugins ("gst/decoder") to load into the zygote, NULL terminated; or NULL */
+};
+
+/* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
+ * In a process that was started as a zygote it does not return. Blocks for one fork. */
+int weir_init(const struct weir_init_config *config);
+
+/* Why weir_init() failed, for people; "" if it did not. */
+const char *weir_init_error(void);
+
+enum weir_child_state {
+	WEIR_CHILD_IDLE = 0, /* not started yet */
+	WEIR_CHILD_STARTING, /* forked, enter() has not returned */
+	WEIR_CHILD_RUNNING,
+	WEIR_CHILD_STOPPING,	/* asked to stop */
+	WEIR_CHILD_TERMINATING, /* sent SIGTERM */
+	WEIR_CHILD_KILLING,	/* sent SIGKILL */
+	WEIR_CHILD_BACKOFF,	/* dead; is started again after a pause */
+	WEIR_CHILD_DONE,	/* ended and is not to be started again */
+	WEIR_CHILD_FAILED,	/* died too often, or could not be started */
+};
+const char *weir_child_state_name(enum weir_child_state state); /* "running", … */
+
+enum weir_restart {
+	WEIR_RESTART_PERMANENT = 0, /* always, unless it was stopped */
+	WEIR_RESTART_TRANSIENT = 1, /* unless it ended with status 0 */
+	WEIR_RESTART_TEMPORARY = 2, /* never */
+};
+
+struct weir_child_config {
+	const char *name;    /* required; up to 63 bytes; shown in ps and in every message */
+	const char *backend; /* required; a name in weir_init_config.backends, or a plugin "gst/decoder", or a path */
+	const char *args;    /* for enter(); up to 32 KiB; never shown in ps or logs */
+	uint32_t restart;    /* enum weir_restart */
+	int64_t ready_ns;    /* deadline for enter(); default 10 s */
+	int64_t stop_ns,
+		term_ns;    /* how long after the stop message SIGTERM follows, then SIGKILL; default 300, 200 ms */
+	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5 */
+	int64_t period_ns;  /* default 10 s */
+	void *data;	    /* yours; weir_child_data() */
+};
+
+enum weir_event_type {
+	WEIR_EVENT_CHILD_STATE = 1, /* child, from, to, reason */
+	WEIR_EVENT_MESSAGE,	    /* child, message: an event of its backend */
+	WEIR_EVENT_OUTPUT,	    /* child, text: a line that it printed; without an event function it is logged */
+	WEIR_EVENT_STREAM_STATE,    /* stream, from, to, reason */
+	WEIR_EVENT_SIGNAL,	    /* signal_number: SIGINT, SIGTERM or SIGHUP came */
+	WEIR_EVENT_TICK,	    /* every tick_ns */
+};
+
+struct weir_stream;
+
+struct weir_event {
+	enum weir_event_type type;
+	struct weir_child *child;   /* or NULL */
+	struct weir_stream *stream; /* or NULL */
+	int from, to;
+	const char *reason; /* why, for people: "exit status 3", "killed by SIGSEGV", … */
+	const struct weir_message *message;
+	const char *text;
+	int signal_number;
+};
+
+struct weir_frontend_config {
+	void (*event)(void *data, const struct weir_event *event); /* called from weir_frontend_dispatch() only */
+	void *data;
+	int64_t tick_ns;  /* for WEIR_EVENT_TICK; default none */
+	bool own_signals; /* true: leave SIGINT, SIGTERM and SIGHUP to the program; false: they become events */
+};
+
+/* -EPERM: weir_init() was not called; -EMFILE, -ENOMEM. */
+int weir_frontend_create(struct weir_frontend **frontend, const struct weir_frontend_config *config);
+
+/* Stops all children (stop, TERM, KILL, in reverse order of their start), waits for their ends and frees everything;
+ * weir_child and weir_stream handles become invalid. Blocks for at most the largest stop_ns + term_ns + 1 s. */
+void weir_frontend_free(struct weir_frontend **frontend);
+
+/* Waits for something to happen, at most until deadline_ns, and handles what has happened, calling config.event. One
+ * poll() inside. 0, or -ETIMEDOUT: nothing happened until the deadline. */
+int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns);
+
+/* Adds a child and starts it. The child belongs to the frontend. Does not wait for it: see WEIR_EVENT_CHILD_STATE.
+ * -EINVAL: config (no such name, too long); -EMFILE, -ENOMEM. A backend that does not exist shows as FAILED. */
+int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, const struct weir_child_config *config);
+
+const char *weir_child_name(const struct weir_child *child);
+void *weir_child_data(const struct weir_child *child);
+enum weir_child_state weir_child_state(const struct weir_child *child);
+int weir_child_pid(const struct weir_child *child);	      /* 0 while there is no process */
+uint32_t weir_child_restarts(const struct weir_child *child); /* starts after the first one */
+
+/* Stops a child: it goes to DONE, with an event. Returns at once. A child that is in DONE or FAILED can be started
+ * again. */
+void weir_child_stop(struct weir_child *child);
+int weir_child_start(struct weir_child *child);
+
+/* Sends a command; no answer. -EAGAIN: the child does not read its pipe (64 messages wait); -ENOTCONN: there is no
+ * process now; -EMSGSIZE. Does not block. */
+int weir_child_send(struct weir_child *child, uint32_t type, const void *data, size_t size);
+
+/* Calls a command and waits for the answer, handling everything else meanwhile. reply is copied into buffer, *size is
+ * its room and then its length. The backend's status, or -ETIMEDOUT, -ENOTCONN (died), -ENOSYS (unknown command),
+ * -EMSGSIZE (buffer too small). Not from within an event callback (-EDEADLK). */
+int weir_child_call(struct weir_child *child, uint32_t type, const void *data, size_t data_size, void *buffer,
+	size_t *size, int64_t deadline_ns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
