@@ -29,7 +29,8 @@ uint32_t weir_writer_slot_bytes(const struct weir_writer *writer);
 
 /* Takes a free slot on loan. *frame is cleared, frame->slot and *payload (writable, slot_bytes long, page aligned) are
  * set. Several loans at a time are allowed. Does not block. -EAGAIN: no slot is free now: weir_writer_wait(), or do
- * without; a lossless reader that blocks it for stall_ns is degraded or evicted in here, so keep calling. */
+ * without; a lossless reader that blocks it for stall_ns is degraded or evicted in here, so keep calling. -EBUSY: as
+ * many slots as the ring's config allows (loans) are on loan or kept: publish or drop one first. */
 int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint8_t **payload);
 
 /* Publishes a claimed slot; sets frame->sequence. With keep the writer may go on reading the slot (reference frames):

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef LAYOUT_H
+#define LAYOUT_H
+
+/* The contract between processes: what lies where in the memory objects of a ring, who writes it, in which order.
+ *
+ * Every word has one writer. Objects (and who maps them writable): data and head (the writer), end[k] (the reader that
+ * it is granted to), request (the supervisor), bell[k] (writer and reader; hints only). All others map them read-only
+ * or not at all. What a dead process wrote is thrown away: a dead writer's ring as a whole, a dead reader's end by
+ * withdrawing its grant; the supervisor zeroes an end before it is granted again.
+ *
+ * Which operations are seq_cst, and why. Two pairs of processes each store one word and then load the other's; if both
+ * loads could miss the other's store, a frame would be overwritten under a reader, or a wake-up lost (store buffering,
+ * possible even on x86):
+ *   pin/retire   reader: pin = s; load retired       writer: retired = R; load pins
+ *   sleep/wake   reader: sleeping = epoch; look again writer: published = s; load sleeping (the same for space)
+ * So these stores and loads are seq_cst, or separated by a seq_cst fence. Everything else is release/acquire:
+ * `published` (makes slot, descriptor and order word visible), a cleared pin (the reader is done with the bytes), `ack`
+ * (makes start visible), `changed` (makes the requests visible). */
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <weir/ring.h>
+
+#define LAYOUT_MAGIC   0x52494557u /* "WEIR" */
+#define LAYOUT_VERSION 1u
+#define LAYOUT_LINE    64
+#define LAYOUT_PAGE    4096u
+
+/* An order word says which slot carries a sequence: sequence << ORDER_SLOT_BITS | slot. */
+#define ORDER_SLOT_BITS 10
+#define ORDER_SLOT_MASK ((1u << ORDER_SLOT_BITS) - 1)
+static_assert(WEIR_SLOTS_MAX <= 1 << ORDER_SLOT_BITS, "a slot number fits an order word");
+
+/* A sleeping word: epoch << 2 | SLEEP_BY_SEMAPHORE | SLEEP_ASLEEP. A new epoch each time: a plain flag loses wake-ups.
+ */
+#define SLEEP_ASLEEP	   1u
+#define SLEEP_BY_SEMAPHORE 2u
+#define SLEEP_EPOCH	   4u
+
+/* A request word and its acknowledgement: attach id << 2 | verb. Ids are never reused within a ring. */
+enum verb {
+	VERB_NONE = 0,
+	VERB_ATTACH = 1, /* request: attach this reader; ack: granted, start is valid */
+	VERB_WITHDRAW =
+		2,     /* request: wait for this reader no longer; ack: done so, or the writer did it itself (stall) */
+	VERB_REAP = 3, /* request: the reader is dead; ack: neither its cursor nor its pins are looked at any more */
+};
+#define VERB_BITS 2
+#define VERB_MASK 3u
+
+struct geometry {
+	uint32_t magic, version;
+	uint64_t generation;
+	uint32_t slot_count, slot_bytes; /* slot_bytes is whole pages */
+	uint32_t order_count;		 /* a power of two, at least 2 × slot_count */
+	uint32_t end_count;
+	uint32_t loans;
+	uint32_t has_bells;
+	struct weir_format format;
+};
+
+/* Written by the supervisor. */
+struct request_end {
+	alignas(LAYOUT_LINE) _Atomic uint64_t word;
+	struct weir_policy policy; /* stored before word says VERB_ATTACH */
+};
+
+struct request {
+	struct geometry geometry;		       /* constant */
+	alignas(LAYOUT_LINE) _Atomic uint64_t changed; /* goes up after each change of the words below */
+	_Atomic uint32_t writer_gone;
+	struct request_end end[WEIR_READERS_MAX];
+};
+
+/* Written by the reader. Cursor and pins share a line; the sleeping word, which the writer reads for every frame, has
+ * one of its own. */
+struct end {
+	alignas(LAYOUT_LINE) _Atomic uint64_t cursor; /* the next sequence to acquire; UINT64_MAX: left */
+	_Atomic uint64_t pin[WEIR_HELD_MAX];	      /* sequences held, 0: none */
+	alignas(LAYOUT_LINE) _Atomic uint64_t sleeping;
+	alignas(LAYOUT_LINE) _Atomic uint64_t delivered, overtaken, skipped, last;
+	_Atomic uint64_t woken_eventfd, woken_semaphore;
+	_Atomic uint32_t left;
+};
+static_assert(sizeof(struct end) <= LAYOUT_PAGE, "an end is one page");
+
+/* Written by the writer. */
+struct grant {
+	alignas(LAYOUT_LINE) _Atomic uint64_t ack;
+	_Atomic uint64_t start; /* the first sequence that this reader may get */
+	_Atomic uint32_t stalled;
+};
+
+struct descriptor {
+	alignas(LAYOUT_LINE) uint64_t sequence;
+	uint64_t lost_total; /* frames that the source lost before this one, since the ring began */
+	int64_t pts_ns, dts_ns, duration_ns, capture_ns, wall_ns;
+	uint32_t flags, size_bytes;
+};
+
+struct head {
+	alignas(LAYOUT_LINE) _Atomic uint64_t published; /* the last sequence; 0: none yet */
+	_Atomic uint64_t ended;				 /* 0, or 1 + the last sequence that there will be */
+	alignas(LAYOUT_LINE) _Atomic uint64_t retired;	 /* slots of sequences below this one may be reused */
+	alignas(LAYOUT_LINE) _Atomic uint64_t space;	 /* the writer's own sleeping word, while it waits for a slot */
+	alignas(LAYOUT_LINE) _Atomic uint64_t source_lost, copied, claim_waits, rung_eventfd, rung_semaphore, stalled;
+	_Atomic uint32_t free_low_water;
+	struct grant grant[WEIR_READERS_MAX];
+	/* then _Atomic uint64_t order[order_count], struct descriptor descriptor[slot_count] */
+};
+
+static inline _Atomic uint64_t *head_order(struct head *head)
+{
+	return (_Atomic uint64_t *)(head + 1);
+}
+
+static inline struct descriptor *head_descriptor(struct head *head, const struct geometry *geometry)
+{
+	return (struct descriptor *)(head_order(head) + geometry->order_count);
+}
+
+/* order_count is a power of two ≥ 8, so the descriptors begin on a line. */
+static inline uint64_t layout_pages(uint64_t bytes)
+{
+	return (bytes + LAYOUT_PAGE - 1) / LAYOUT_PAGE * LAYOUT_PAGE;
+}
+
+static inline uint64_t layout_head_bytes(const struct geometry *geometry)
+{
+	return layout_pages(sizeof(struct head) + geometry->order_count * sizeof(uint64_t) +
+			    geometry->slot_count * sizeof(struct descriptor));
+}
+
+static inline uint64_t layout_data_bytes(const struct geometry *geometry)
+{
+	return (uint64_t)geometry->slot_count * geometry->slot_bytes;
+}
+
+static inline uint64_t layout_request_bytes(void)
+{
+	return layout_pages(sizeof(struct request));
+}
+
+/* 0 if a geometry that another process wrote can be used, else -EPROTO. */
+int layout_check(const struct geometry *geometry);
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+#include <weir/ring.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "ring.h"
+#include "segment.h"
+
+#define SLOTS_DEFAULT	 8
+#define ENDS_DEFAULT	 8
+#define LOANS_DEFAULT	 2
+#define STALL_DEFAULT_NS INT64_C(2000000000)
+
+struct ring_end {
+	uint64_t id;   /* of the last attachment; 0: never used */
+	bool attached; /* not reaped yet */
+	struct weir_policy policy;
+	int fd, bell_fd, eventfd;
+	struct end *map;
+};
+
+struct weir_ring {
+	struct geometry geometry;
+	uint32_t backing;
+	uint64_t next_id;
+	int data_fd, head_fd, request_fd, space_eventfd;
+	struct head *head;	 /* read-only */
+	struct request *request; /* writable: ours */
+	struct ring_end end[WEIR_READERS_MAX];
+};
+
+static uint32_t power_of_two_from(uint32_t least)
+{
+	uint32_t power = 8;
+
+	while (power < least)
+		power *= 2;
+	return power;
+}
+
+static int make_geometry(struct geometry *geometry, const struct weir_ring_config *config)
+{
+	uint64_t slot_bytes = layout_pages(config->slot_bytes != 0 ? config->slot_bytes : config->format.payload_bytes);
+	uint32_t slots = config->slot_count != 0 ? config->slot_count : SLOTS_DEFAULT;
+	struct geometry made = {
+		.magic = LAYOUT_MAGIC,
+		.version = LAYOUT_VERSION,
+		.generation = config->generation != 0 ? config->generation : 1,
+		.slot_count = slots,
+		.slot_bytes = (uint32_t)slot_bytes,
+		.order_count = power_of_two_from(2 * (slots <= WEIR_SLOTS_MAX ? slots : 0)),
+		.end_count = config->ends != 0 ? config->ends : ENDS_DEFAULT,
+		.loans = config->loans != 0 ? config->loans : LOANS_DEFAULT,
+		.has_bells = !config->no_semaphores,
+		.format = config->format,
+	};
+
+	if (config->backing > WEIR_BACKING_SEALED || slot_bytes > UINT32_MAX || layout_check(&made) < 0)
+		return -EINVAL;
+	*geometry = made;
+	return 0;
+}
+
+int layout_check(const struct geometry *geometry)
+{
+	if (geometry->magic != LAYOUT_MAGIC || geometry->version != LAYOUT_VERSION)
+		return -EPROTO;
+	if (geometry->slot_count < 2 || geometry->slot_count > WEIR_SLOTS_MAX ||
+		geometry->order_count != power_of_two_from(2 * geometry->slot_count) || geometry->end_count < 1 ||
+		geometry->end_count > WEIR_READERS_MAX || geometry->slot_bytes == 0 ||
+		geometry->slot_bytes % LAYOUT_PAGE != 0 || geometry->loans >= geometry->slot_count)
+		return -EPROTO;
+	if (geometry->format.payload_bytes > geometry->slot_bytes)
+		return -EPROTO;
+	return weir_format_check(&geometry->format);
+}
+
+int weir_ring_space(const struct weir_ring_config *config, uint64_t *needed_bytes, uint64_t *available_bytes)
+{
+	struct geometry geometry;
+	struct statvfs fs;
+	int r = make_geometry(&geometry, config);
+
+	if (r < 0)
+		return r;
+	*needed_bytes = layout_data_bytes(&geometry) + layout_head_bytes(&geometry) + layout_request_bytes() +
+			(uint64_t)geometry.end_count * LAYOUT_PAGE * (geometry.has_bells ? 2 : 1);
+	*available_bytes = UINT64_MAX;
+	if (config->backing == WEIR_BACKING_POSIX && statvfs("/dev/shm", &fs) == 0 && fs.f_blocks != 0)
+		*available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
+static int create_segment(int *fd, uint32_t backing, uint64_t bytes)
+{
+	int made = segment_create(backing, bytes);
+
+	if (made < 0)
+		return made;
+	*fd = made;
+	return 0;
+}
+
+static int create_eventfd(int *fd)
+{
+	int made = eventfd_create();
+
+	if (made < 0)
+		return made;
+	*fd = made;
+	return 0;
+}
+
+static int create_end(const struct weir_ring *ring, struct ring_end *end)
+{
+	int r;
+
+	if ((r = create_segment(&end->fd, ring->backing, LAYOUT_PAGE)) < 0 ||
+		(r = segment_seal(ring->backing, end->fd, SEGMENT_SEALS_FIXED)) < 0 ||
+		(r = segment_map((void **)&end->map, end->fd, LAYOUT_PAGE, false)) < 0 ||
+		(r = create_eventfd(&end->eventfd)) < 0)
+		return r;
+	if (!ring->geometry.has_bells)
+		return 0;
+	if ((r = create_segment(&end->bell_fd, ring->backing, LAYOUT_PAGE)) < 0 ||
+		(r = segment_seal(ring->backing, end->bell_fd, SEGMENT_SEALS_FIXED)) < 0)
+		return r;
+	return ring_bell_init(end->bell_fd);
+}
+
+static int create_objects(struct weir_ring *ring)
+{
+	const struct geometry *geometry = &ring->geometry;
+	int r;
+
+	/* The largest first: a full /dev/shm shows at once. */
+	if ((r = create_segment(&ring->data_fd, ring->backing, layout_data_bytes(geometry))) < 0 ||
+		(r = create_segment(&ring->head_fd, ring->backing, layout_head_bytes(geometry))) < 0 ||
+		(r = segment_map((void **)&ring->head, ring->head_fd, layout_head_bytes(geometry), false)) < 0 ||
+		(r = create_segment(&ring->request_fd, ring->backing, layout_request_bytes())) < 0 ||
+		(r = segment_map((void **)&ring->request, ring->request_fd, layout_request_bytes(), true)) < 0 ||
+		(r = segment_seal(ring->backing, ring->request_fd, SEGMENT_SEALS_OURS)) < 0 ||
+		(r = create_eventfd(&ring->space_eventfd)) < 0)
+		return r;
+	ring->request->geometry = *geometry;
+	for (uint32_t i = 0; i < geometry->end_count; i++)
+		if ((r = create_end(ring, &ring->end[i])) < 0)
+			return r;
+	return 0;
+}
+
+int weir_ring_create(struct weir_ring **ring, const struct weir_ring_config *config)
+{
+	struct weir_ring *made = calloc(1, sizeof(*made));
+	int r;
+
+	if (made == NULL)
+		return -ENOMEM;
+	made->backing = config->backing;
+	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = -1;
+	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
+		made->end[i].fd = made->end[i].bell_fd = made->end[i].eventfd = -1;
+	r = make_geometry(&made->geometry, config);
+	if (r < 0)
+		goto fail;
+	r = create_objects(made);
+	if (r < 0)
+		goto fail;
+	*ring = made;
+	return 0;
+fail:
+	weir_ring_free(&made);
+	return r;
+}
+
+void weir_ring_free(struct weir_ring **ring)
+{
+	struct weir_ring *old = *ring;
+
+	if (old == NULL)
+		return;
+	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++) {
+		segment_unmap(old->end[i].map, LAYOUT_PAGE);
+		segment_close(&old->end[i].fd);
+		segment_close(&old->end[i].bell_fd);
+		segment_close(&old->end[i].eventfd);
+	}
+	segment_unmap(old->head, layout_head_bytes(&old->geometry));
+	segment_unmap(old->request, layout_request_bytes());
+	segment_close(&old->data_fd);
+	segment_close(&old->head_fd);
+	segment_close(&old->request_fd);
+	segment_close(&old->space_eventfd);
+	free(old);
+	*ring = NULL;
+}
+
+const struct weir_format *weir_ring_format(const struct weir_ring *ring)
+{
+	return &ring->geometry.format;
+}
+
+uint64_t weir_ring_generation(const struct weir_ring *ring)
+{
+	return ring->geometry.generation;
+}
+
+static int check_policy(struct weir_policy *checked, const struct weir_policy *policy)
+{
+	struct weir_policy made = *policy;
+
+	if (made.depth == 0)
+		made.depth = made.mode == WEIR_POLICY_LOSSLESS ? 2 : 1;
+	if (made.mode == WEIR_POLICY_LATEST)
+		made.depth = 1;
+	if (made.max_held == 0)
+		made.max_held = 1;
+	if (made.stall_ns == 0)
+		made.stall_ns = STALL_DEFAULT_NS;
+	if (made.mode > WEIR_POLICY_LOSSLESS || made.depth > WEIR_SLOTS_MAX || made.max_held > WEIR_HELD_MAX ||
+		made.on_stall > WEIR_STALL_EVICT || made.stall_ns < 0)
+		return -EINVAL;
+	*checked = made;
+	return 0;
+}
+
+uint32_t weir_ring_slots_needed(const struct weir_ring *ring, const struct weir_policy *more)
+{
+	uint32_t held = 0, depth = 1;
+	struct weir_policy policy;
+
+	for (uint32_t i = 0; i < ring->geometry.end_count; i++) {
+		const struct ring_end *end = &ring->end[i];
+
+		if (!end->attached)
+			continue;
+		held += end->policy.max_held;
+		if (end->policy.depth > depth)
+			depth = end->policy.depth;
+	}
+	if (more != NULL && check_policy(&policy, more) == 0) {
+		held += policy.max_held;
+		if (policy.depth > depth)
+			depth = policy.depth;
+	}
+	return held + depth + ring->geometry.loans + 1;
+}
+
+/* model: Grant. An end is free again once the writer has acknowledged that it looks at it no more. */
+static bool end_is_free(const struct weir_ring *ring, uint32_t i)
+{
+	const struct ring_end *end = &ring->end[i];
+
+	if (end->attached)
+		return false;
+	return end->id == 0 || atomic_load_explicit(&ring->head->grant[i].ack, memory_order_acquire) ==
+				       (end->id << VERB_BITS | VERB_REAP);
+}
+
+static void post_request(struct weir_ring *ring, uint32_t i, enum verb verb)
+{
+	struct request *request = ring->request;
+
+	atomic_store_explicit(&request->end[i].word, ring->end[i].id << VERB_BITS | verb, memory_order_release);
+	atomic_fetch_add_explicit(&request->changed, 1, memory_order_release);
+	/* A writer that waits for a slot sleeps on this one. */
+	eventfd_ring(ring->space_eventfd);
+}
+
+int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, uint32_t *end)
+{
+	static const char zeroes[LAYOUT_PAGE];
+	struct weir_policy checked;
+	uint32_t i = 0;
+	int r = check_policy(&checked, policy);
+
+	if (r < 0)
+		return r;
+	if (atomic_load_explicit(&ring->request->writer_gone, memory_order_relaxed))
+		return -EPIPE;
+	if (weir_ring_slots_needed(ring, &checked) > ring->geometry.slot_count)
+		return -ENOSPC;
+	while (i < ring->geometry.end_count && !end_is_free(ring, i))
+		i++;
+	if (i == ring->geometry.end_count)
+		return -EBUSY;
+	/* Nobody else looks at this end now: what its last reader wrote is thrown away. */
+	if (ring->end[i].id != 0 && pwrite(ring->end[i].fd, zeroes, sizeof(zeroes), 0) != sizeof(zeroes))
+		return -errno;
+	ring->end[i].id = ++ring->next_id;
+	ring->end[i].attached = true;
+	ring->end[i].policy = checked;
+	ring->request->end[i].policy = checked;
+	post_request(ring, i, VERB_ATTACH);
+	*end = i;
+	return 0;
+}
+
+static bool is_attached(const struct weir_ring *ring, uint32_t end)
+{
+	return end < ring->geometry.end_count && ring->end[end].attached;
+}
+
+int weir_ring_withdraw(struct weir_ring *ring, uint32_t end)
+{
+	if (!is_attached(ring, end))
+		return -EINVAL;
+	post_request(ring, end, VERB_WITHDRAW);
+	return 0;
+}
+
+int weir_ring_reap(struct weir_ring *ring, uint32_t end)
+{
+	if (!is_attached(ring, end))
+		return -EINVAL;
+	ring->end[end].attached = false;
+	post_request(ring, end, VERB_REAP);
+	return 0;
+}
+
+void weir_ring_writer_gone(struct weir_ring *ring)
+{
+	atomic_store_explicit(&ring->request->writer_gone, 1, memory_order_release);
+	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
+		eventfd_ring(ring->end[i].eventfd);
+}
+
+/* --- handing over ---------------------------------------------------------------------------------------------- */
+
+static int share(struct weir_ring_fds *fds, int fd, bool readonly)
+{
+	int copy;
+
+	if (fd < 0)
+		copy = -1;
+	else if (readonly)
+		copy = segment_reopen_readonly(fd);
+	else
+		copy = segment_dup(fd);
+	if (fd >= 0 && copy < 0)
+		return copy;
+	fds->fd[fds->count++] = copy;
+	return 0;
+}
+
+static int share_ring(const struct weir_ring *ring, struct weir_ring_fds *fds, bool readonly)
+{
+	int r;
+
+	if ((r = share(fds, ring->data_fd, readonly)) < 0 || (r = share(fds, ring->head_fd, readonly)) < 0 ||
+		(r = share(fds, ring->request_fd, true)) < 0 || (r = share(fds, ring->space_eventfd, false)) < 0)
+		return r;
+	return 0;
+}
+
+static int share_end(const struct ring_end *end, struct weir_ring_fds *fds, bool readonly)
+{
+	int r;
+
+	if ((r = share(fds, end->fd, readonly)) < 0 || (r = share(fds, end->bell_fd, false)) < 0 ||
+		(r = share(fds, end->eventfd, false)) < 0)
+		return r;
+	return 0;
+}
+
+int weir_ring_writer_fds(struct weir_ring *ring, struct weir_ring_fds *fds)
+{
+	struct weir_ring_fds made = { .role = RING_ROLE_WRITER };
+	int r = share_ring(ring, &made, false);
+
+	for (uint32_t i = 0; r == 0 && i < ring->geometry.end_count; i++)
+		r = share_end(&ring->end[i], &made, true);
+	if (r < 0) {
+		weir_ring_fds_close(&made);
+		return r;
+	}
+	*fds = made;
+	return 0;
+}
+
+int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_fds *fds)
+{
+	struct weir_ring_fds made = { .role = RING_ROLE_READER, .end = end };
+	int r;
+
+	if (!is_attached(ring, end))
+		return -EINVAL;
+	if (ring->backing == WEIR_BACKING_SEALED && !(segment_is_sealed(ring->data_fd, SEGMENT_SEALS_OURS) &&
+							    segment_is_sealed(ring->head_fd, SEGMENT_SEALS_OURS)))
+		return -EAGAIN;
+	r = share_ring(ring, &made, true);
+	if (r == 0)
+		r = share_end(&ring->end[end], &made, false);
+	if (r < 0) {
+		weir_ring_fds_close(&made);
+		return r;
+	}
+	*fds = made;
+	return 0;
+}
+
+void weir_ring_fds_close(struct weir_ring_fds *fds)
+{
+	for (uint32_t i = 0; i < fds->count && i < WEIR_RING_FDS_MAX; i++)
+		segment_close(&fds->fd[i]);
+	fds->count = 0;
+}
+
+/* --- counters ---------------------------------------------------------------------------------------------------- */
+
+#define PEEK(word) atomic_load_explicit(&(word), memory_order_relaxed)
+
+void weir_ring_stats(const struct weir_ring *ring, struct weir_ring_stats *stats)
+{
+	struct head *head = ring->head;
+
+	*stats = (struct weir_ring_stats){
+		.published = atomic_load_explicit(&head->published, memory_order_acquire),
+		.source_lost = PEEK(head->source_lost),
+		.copied = PEEK(head->copied),
+		.claim_waits = PEEK(head->claim_waits),
+		.rung_eventfd = PEEK(head->rung_eventfd),
+		.rung_semaphore = PEEK(head->rung_semaphore),
+		.stalled = PEEK(head->stalled),
+		.slot_count = ring->geometry.slot_count,
+		.free_low_water = PEEK(head->free_low_water),
+		.ended = PEEK(head->ended) != 0,
+	};
+}
+
+int weir_ring_end_stats(const struct weir_ring *ring, uint32_t end, struct weir_end_stats *stats)
+{
+	const struct ring_end *own = &ring->end[end < WEIR_READERS_MAX ? end : 0];
+	struct grant *grant = &ring->head->grant[end < WEIR_READERS_MAX ? end : 0];
+	uint64_t ack;
+
+	if (end >= ring->geometry.end_count || own->id == 0)
+		return -EINVAL;
+	ack = atomic_load_explicit(&grant->ack, memory_order_acquire);
+	*stats = (struct weir_end_stats){
+		.attached = ack >> VERB_BITS == own->id && (ack & VERB_MASK) != VERB_REAP,
+		.left = PEEK(own->map->left) != 0,
+		.delivered = PEEK(own->map->delivered),
+		.overtaken = PEEK(own->map->overtaken),
+		.skipped = PEEK(own->map->skipped),
+		.last = PEEK(own->map->last),
+		.woken_eventfd = PEEK(own->map->woken_eventfd),
+		.woken_semaphore = PEEK(own->map->woken_semaphore),
+	};
+	if (ack >> VERB_BITS == own->id) {
+		stats->start = PEEK(grant->start);
+		stats->stalled = PEEK(grant->stalled) != 0;
+	}
+	for (uint32_t i = 0; i < own->policy.max_held; i++)
+		stats->held += PEEK(own->map->pin[i]) != 0;
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SEGMENT_H
+#define SEGMENT_H
+
+/* Memory objects without a name, and the few system calls that everything here shares. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEGMENT_SEALS_FIXED 1 /* the size cannot be changed */
+#define SEGMENT_SEALS_OURS  2 /* and no further writable mapping can be made: those that exist stay */
+
+/* A new object of this size with its memory reserved, so that touching it never raises SIGBUS. Returns a descriptor, or
+ * -ENOSPC, -EMFILE, -ENOMEM. backing: enum weir_backing. */
+int segment_create(uint32_t backing, uint64_t bytes);
+
+/* Seals a memfd; nothing to do for the other backing. seals: one of SEGMENT_SEALS_*. */
+int segment_seal(uint32_t backing, int fd, int seals);
+
+/* True if a peer's object cannot shrink under us: it is sealed so, or is no memfd (then its processes are ours). */
+bool segment_is_sealed(int fd, int seals);
+
+/* A second descriptor of the same object, of which no writable mapping can be made. Or -errno. */
+int segment_reopen_readonly(int fd);
+
+/* A second descriptor with the same rights. Or -errno. */
+int segment_dup(int fd);
+
+/* Maps and faults in all pages. -EPROTO: the object is smaller than bytes; -ENOMEM. */
+int segment_map(void **map, int fd, uint64_t bytes, bool writable);
+void segment_unmap(void *map, uint64_t bytes);
+
+void segment_close(int *fd);
+int64_t clock_now_ns(void);
+
+/* Adds 1; a full counter has its reader awake anyway. The eventfd must be non-blocking, as eventfd_create() makes it.
+ */
+int eventfd_create(void);
+void eventfd_ring(int fd);
+/* Clears an eventfd; true if it was rung. Never blocks, even if a peer has cleared its O_NONBLOCK. */
+bool eventfd_clear(int fd);
+/* Waits for it, at most for WEIR_WAIT_BOUND_NS and not beyond the deadline. 0 or -ETIMEDOUT: deadline. */
+int eventfd_wait(int fd, int64_t deadline_ns);
+
+#endif
