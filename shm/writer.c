@@ -1,65 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include <weir/writer.h>
+#include "writer.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout.h"
 #include "ring.h"
 #include "segment.h"
 #include "ticks.h"
-
-enum slot_state { SLOT_FREE = 0, SLOT_LOAN, SLOT_PUBLISHED };
-
-struct slot {
-	uint64_t sequence; /* of a published slot */
-	uint8_t state;	   /* enum slot_state */
-	bool kept;	   /* published, and the writer still reads it */
-	bool pinned;	   /* in the snapshot that a refill is judging by */
-};
-
-/* The writer's own idea of a reader; of what the reader writes it reads only cursor, pins and sleeping. */
-struct writer_end {
-	uint64_t request;      /* the last request word complied with */
-	uint64_t ack;	       /* what we answered */
-	uint64_t start;	       /* the first sequence for it */
-	uint64_t rung;	       /* the last sleeping word that we rang */
-	uint64_t stall_cursor; /* where it blocked us last, since stall_since_ns (0: it does not) */
-	int64_t stall_since_ns;
-	struct weir_policy policy;
-	struct end *map;
-	sem_t *bell;
-	int eventfd;
-};
-
-struct weir_writer {
-	struct geometry geometry;
-	uint8_t *data;
-	struct head *head;
-	struct request *request;
-	struct descriptor *descriptor;
-	_Atomic uint64_t *order;
-	int space_eventfd;
-	uint64_t changed; /* value of request->changed that we complied with */
-	uint64_t published, retired;
-	uint64_t lost_total; /* frames that the source lost */
-	uint64_t ends;	     /* bit k: end k is granted or withdrawn, so its pins count */
-	uint32_t depth;	     /* the newest so many frames are never retired */
-	uint32_t loans;	     /* slots on loan or kept */
-	uint64_t refilled_ticks;
-	uint64_t space_epoch;
-	uint32_t free_count;
-	uint16_t free[WEIR_SLOTS_MAX]; /* a stack: few hot slots beat many cold ones */
-	struct slot slot[WEIR_SLOTS_MAX];
-	struct writer_end end[WEIR_READERS_MAX];
-};
-
-static void count(_Atomic uint64_t *counter)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
-}
 
 static bool is_granted(const struct writer_end *end)
 {
@@ -111,121 +59,7 @@ void weir_writer_attend(struct weir_writer *writer)
 	writer->depth = depth;
 }
 
-#define FOR_EACH_END(writer, i)                                                                                        \
-	for (uint64_t bits_ = (writer)->ends, i = 0; bits_ != 0 && (i = (uint64_t)__builtin_ctzll(bits_), true);       \
-		bits_ &= bits_ - 1)
-
-/* --- free slots -------------------------------------------------------------------------------------------------- */
-
-/* A lossless reader's cursor, clamped to what can be true. */
-static uint64_t read_cursor(const struct weir_writer *writer, const struct writer_end *end)
-{
-	uint64_t cursor = atomic_load_explicit(&end->map->cursor, memory_order_acquire);
-
-	if (cursor < end->start)
-		return end->start;
-	return cursor > writer->published + 1 ? writer->published + 1 : cursor;
-}
-
-static bool is_lossless(const struct writer_end *end)
-{
-	return is_granted(end) && end->policy.mode == WEIR_POLICY_LOSSLESS;
-}
-
-/* The lowest sequence that must be kept: the newest ones for those with a depth, and from the slowest lossless cursor
- * on. */
-static uint64_t retire_limit(const struct weir_writer *writer)
-{
-	uint64_t limit = writer->published >= writer->depth ? writer->published + 1 - writer->depth : 0;
-
-	FOR_EACH_END(writer, i)
-	{
-		const struct writer_end *end = &writer->end[i];
-
-		if (is_lossless(end)) {
-			uint64_t cursor = read_cursor(writer, end);
-
-			if (cursor < limit)
-				limit = cursor;
-		}
-	}
-	return limit;
-}
-
-static void mark_pinned(struct weir_writer *writer, uint64_t sequence)
-{
-	for (uint32_t i = 0; i < writer->geometry.slot_count; i++)
-		if (writer->slot[i].state == SLOT_PUBLISHED && writer->slot[i].sequence == sequence)
-			writer->slot[i].pinned = true;
-}
-
-/* model: Retire, then Scan. Cursors are read before pins (a lossless reader pins before it advances), and pins after
- * `retired` is raised: a reader whose pin we miss sees that its sequence is retired. */
-static void refill(struct weir_writer *writer)
-{
-	uint64_t limit = retire_limit(writer);
-
-	writer->refilled_ticks = ticks_now();
-	if (limit > writer->retired) {
-		writer->retired = limit;
-		atomic_store_explicit(&writer->head->retired, limit, memory_order_seq_cst);
-	}
-	FOR_EACH_END(writer, i)
-	{
-		const struct writer_end *end = &writer->end[i];
-
-		for (uint32_t j = 0; j < end->policy.max_held; j++) {
-			uint64_t pin = atomic_load_explicit(&end->map->pin[j], memory_order_seq_cst);
-
-			if (pin != 0 && pin < writer->retired)
-				mark_pinned(writer, pin);
-		}
-	}
-	for (uint32_t i = 0; i < writer->geometry.slot_count; i++) {
-		struct slot *slot = &writer->slot[i];
-
-		if (slot->state == SLOT_PUBLISHED && slot->sequence < writer->retired && !slot->kept && !slot->pinned) {
-			slot->state = SLOT_FREE;
-			writer->free[writer->free_count++] = (uint16_t)i;
-		}
-		slot->pinned = false;
-	}
-}
-
-/* model: Evict. Withdraws the cursors that have blocked us for stall_ns without moving; their pins count on. */
-static bool withdraw_stalled(struct weir_writer *writer)
-{
-	int64_t now_ns = clock_now_ns();
-	bool withdrawn = false;
-
-	FOR_EACH_END(writer, i)
-	{
-		struct writer_end *end = &writer->end[i];
-		uint64_t cursor;
-
-		if (!is_lossless(end))
-			continue;
-		cursor = read_cursor(writer, end);
-		if (cursor > writer->retired) {
-			end->stall_since_ns = 0; /* others are slower */
-		} else if (end->stall_since_ns == 0 || end->stall_cursor != cursor) {
-			end->stall_cursor = cursor;
-			end->stall_since_ns = now_ns;
-		} else if (now_ns - end->stall_since_ns > end->policy.stall_ns) {
-			struct grant *grant = &writer->head->grant[i];
-
-			end->policy.mode = WEIR_POLICY_DROP_OLDEST;
-			count(&writer->head->stalled);
-			atomic_store_explicit(&grant->stalled, 1, memory_order_relaxed);
-			if (end->policy.on_stall == WEIR_STALL_EVICT) {
-				end->ack = (end->ack & ~(uint64_t)VERB_MASK) | VERB_WITHDRAW;
-				atomic_store_explicit(&grant->ack, end->ack, memory_order_release);
-			}
-			withdrawn = true;
-		}
-	}
-	return withdrawn;
-}
+/* --- claiming ----------------------------------------------------------------------------------------------------- */
 
 static void note_low_water(struct weir_writer *writer)
 {
@@ -241,11 +75,11 @@ int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint
 	if (writer->loans >= writer->geometry.loans)
 		return -EBUSY;
 	if (writer->free_count == 0 || ticks_now() - writer->refilled_ticks > TICKS_10_US)
-		refill(writer);
-	if (writer->free_count == 0 && withdraw_stalled(writer))
-		refill(writer);
+		writer_refill(writer);
+	if (writer->free_count == 0 && writer_withdraw_stalled(writer))
+		writer_refill(writer);
 	if (writer->free_count == 0) {
-		count(&writer->head->claim_waits);
+		writer_count(&writer->head->claim_waits);
 		note_low_water(writer);
 		return -EAGAIN;
 	}
@@ -290,10 +124,10 @@ static void ring_sleeper(struct weir_writer *writer, struct writer_end *end, uin
 	end->rung = sleeping;
 	if ((sleeping & SLEEP_BY_SEMAPHORE) != 0 && end->bell != NULL) {
 		ring_bell_post(end->bell);
-		count(&writer->head->rung_semaphore);
+		writer_count(&writer->head->rung_semaphore);
 	} else {
 		eventfd_ring(end->eventfd);
-		count(&writer->head->rung_eventfd);
+		writer_count(&writer->head->rung_eventfd);
 	}
 }
 
@@ -351,7 +185,7 @@ int weir_writer_publish(struct weir_writer *writer, struct weir_frame *frame, bo
 
 void weir_writer_count_copy(struct weir_writer *writer)
 {
-	count(&writer->head->copied);
+	writer_count(&writer->head->copied);
 }
 
 void weir_writer_end(struct weir_writer *writer)
@@ -364,7 +198,7 @@ bool weir_writer_drained(struct weir_writer *writer)
 {
 	weir_writer_attend(writer);
 	FOR_EACH_END(writer, i)
-	if (is_lossless(&writer->end[i]) && read_cursor(writer, &writer->end[i]) <= writer->published)
+	if (writer_waits_for(&writer->end[i]) && writer_cursor(writer, &writer->end[i]) <= writer->published)
 		return false;
 	return true;
 }
@@ -384,7 +218,7 @@ int weir_writer_arm(struct weir_writer *writer)
 	atomic_store_explicit(&writer->head->space, writer->space_epoch | SLEEP_ASLEEP, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
 	weir_writer_attend(writer);
-	refill(writer);
+	writer_refill(writer);
 	return writer->free_count > 0 ? 1 : 0;
 }
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer.h"
+
+#include "segment.h"
+#include "ticks.h"
+
+uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end *end)
+{
+	uint64_t cursor = atomic_load_explicit(&end->map->cursor, memory_order_acquire);
+
+	if (cursor < end->start)
+		return end->start;
+	return cursor > writer->published + 1 ? writer->published + 1 : cursor;
+}
+
+/* The lowest sequence that must be kept: the newest ones for those with a depth, and from the slowest lossless cursor
+ * on. */
+static uint64_t retire_limit(const struct weir_writer *writer)
+{
+	uint64_t limit = writer->published >= writer->depth ? writer->published + 1 - writer->depth : 0;
+
+	FOR_EACH_END(writer, i)
+	{
+		const struct writer_end *end = &writer->end[i];
+
+		if (writer_waits_for(end)) {
+			uint64_t cursor = writer_cursor(writer, end);
+
+			if (cursor < limit)
+				limit = cursor;
+		}
+	}
+	return limit;
+}
+
+static void mark_pinned(struct weir_writer *writer, uint64_t sequence)
+{
+	for (uint32_t i = 0; i < writer->geometry.slot_count; i++)
+		if (writer->slot[i].state == SLOT_PUBLISHED && writer->slot[i].sequence == sequence)
+			writer->slot[i].pinned = true;
+}
+
+/* model: Retire, then Scan. Cursors are read before pins (a lossless reader pins before it advances), and pins after
+ * `retired` is raised: a reader whose pin we miss sees that its sequence is retired. */
+void writer_refill(struct weir_writer *writer)
+{
+	uint64_t limit = retire_limit(writer);
+
+	writer->refilled_ticks = ticks_now();
+	if (limit > writer->retired) {
+		writer->retired = limit;
+		atomic_store_explicit(&writer->head->retired, limit, memory_order_seq_cst);
+	}
+	FOR_EACH_END(writer, i)
+	{
+		const struct writer_end *end = &writer->end[i];
+
+		for (uint32_t j = 0; j < end->policy.max_held; j++) {
+			uint64_t pin = atomic_load_explicit(&end->map->pin[j], memory_order_seq_cst);
+
+			if (pin != 0 && pin < writer->retired)
+				mark_pinned(writer, pin);
+		}
+	}
+	for (uint32_t i = 0; i < writer->geometry.slot_count; i++) {
+		struct slot *slot = &writer->slot[i];
+
+		if (slot->state == SLOT_PUBLISHED && slot->sequence < writer->retired && !slot->kept && !slot->pinned) {
+			slot->state = SLOT_FREE;
+			writer->free[writer->free_count++] = (uint16_t)i;
+		}
+		slot->pinned = false;
+	}
+}
+
+/* model: Evict. Withdraws the cursors that have blocked us for stall_ns without moving; their pins count on. */
+bool writer_withdraw_stalled(struct weir_writer *writer)
+{
+	int64_t now_ns = clock_now_ns();
+	bool withdrawn = false;
+
+	FOR_EACH_END(writer, i)
+	{
+		struct writer_end *end = &writer->end[i];
+		uint64_t cursor;
+
+		if (!writer_waits_for(end))
+			continue;
+		cursor = writer_cursor(writer, end);
+		if (cursor > writer->retired) {
+			end->stall_since_ns = 0; /* others are slower */
+		} else if (end->stall_since_ns == 0 || end->stall_cursor != cursor) {
+			end->stall_cursor = cursor;
+			end->stall_since_ns = now_ns;
+		} else if (now_ns - end->stall_since_ns > end->policy.stall_ns) {
+			struct grant *grant = &writer->head->grant[i];
+
+			end->policy.mode = WEIR_POLICY_DROP_OLDEST;
+			writer_count(&writer->head->stalled);
+			atomic_store_explicit(&grant->stalled, 1, memory_order_relaxed);
+			if (end->policy.on_stall == WEIR_STALL_EVICT) {
+				end->ack = (end->ack & ~(uint64_t)VERB_MASK) | VERB_WITHDRAW;
+				atomic_store_explicit(&grant->ack, end->ack, memory_order_release);
+			}
+			withdrawn = true;
+		}
+	}
+	return withdrawn;
+}
