@@ -50,7 +50,7 @@ int weir_result_read(struct weir_result *result, const void *data, size_t size);
 
 /* Writes one JSON object without a newline: {"v":1,"type":…,"source":…,"analyzer":…,"seq":…,"pts_ns":…,"age_ms":…,
  * "score":…,<values>,"boxes":[…]}; score only if there is one, boxes only if the type has them (box_count or score).
- * -ENOBUFS: size is too small; 16384 always suffices with source and analyzer below 1 KiB. */
+ * -ENOBUFS: size is too small; 32768 always suffices with source and analyzer below 1 KiB. */
 int weir_result_json(
 	const struct weir_result *result, const char *source, const char *analyzer, char *buffer, size_t size);
 
