@@ -84,8 +84,8 @@ static inline void draw(struct scene_under_test *scene, int light, struct square
 			const int base = 60 + (int)(x * 40 / scene->format.width);
 
 			set_luma(scene, x, y,
-				(uint8_t)((inside ? square.level : base) + light +
-					  noise(scene->sequence, x, y) % 5 - 2));
+				(uint8_t)((inside ? square.level : base) + light + noise(scene->sequence, x, y) % 5 -
+					  2));
 		}
 }
 

@@ -92,6 +92,23 @@ static void a_track_keeps_its_number_and_a_second_thing_gets_another(void **stat
 	scene_end(&scene);
 }
 
+static void a_track_survives_being_hidden_for_some_frames(void **state)
+{
+	struct square square = { 30, 20, 32, 180 };
+	struct scene_under_test scene;
+	struct weir_result result;
+	uint32_t number;
+
+	scene_begin(&scene, &weir_analyzer, "{}", WEIR_PIXEL_GRAY8, 256, 160, 0);
+	number = walk(&scene, 10, &square).box[0].track;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(show(&scene, 0, nothing).box_count, 0);
+	result = show(&scene, 0, square);
+	assert_int_equal(result.box_count, 1);
+	assert_int_equal(result.box[0].track, number);
+	scene_end(&scene);
+}
+
 static void a_still_scene_gives_no_box(void **state)
 {
 	struct scene_under_test scene;
@@ -102,6 +119,32 @@ static void a_still_scene_gives_no_box(void **state)
 
 		assert_int_equal(result.box_count, 0);
 		assert_true(result.score == 0);
+	}
+	scene_end(&scene);
+}
+
+static void a_flash_of_two_frames_gets_no_box(void **state)
+{
+	struct scene_under_test scene;
+
+	scene_begin(&scene, &weir_analyzer, "{}", WEIR_PIXEL_GRAY8, 256, 160, 0);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(
+			show(&scene, 0, i / 2 == 15 ? (struct square){ 30, 50, 32, 180 } : nothing).box_count, 0);
+	scene_end(&scene);
+}
+
+/* The sun comes out over a third of the picture: 40 levels in 200 frames. The median does not see that. */
+static void a_slow_change_of_one_part_is_learned(void **state)
+{
+	struct scene_under_test scene;
+
+	scene_begin(&scene, &weir_analyzer, "{}", WEIR_PIXEL_GRAY8, 240, 160, 0);
+	for (uint32_t i = 0; i < 250; i++) {
+		draw(&scene, 0, nothing);
+		for (uint32_t at = 0; at < 80 * 160; at++)
+			set_luma(&scene, at % 80, at / 80, (uint8_t)(60 + (i < 50 ? 0 : i - 50) / 5));
+		assert_int_equal(look_at(&scene).box_count, 0);
 	}
 	scene_end(&scene);
 }
@@ -266,7 +309,10 @@ int main(void)
 		cmocka_unit_test(a_moving_square_is_boxed_in_every_format),
 		cmocka_unit_test(a_dark_square_is_found_as_well_as_a_bright_one),
 		cmocka_unit_test(a_track_keeps_its_number_and_a_second_thing_gets_another),
+		cmocka_unit_test(a_track_survives_being_hidden_for_some_frames),
 		cmocka_unit_test(a_still_scene_gives_no_box),
+		cmocka_unit_test(a_flash_of_two_frames_gets_no_box),
+		cmocka_unit_test(a_slow_change_of_one_part_is_learned),
 		cmocka_unit_test(a_step_of_light_gives_no_box),
 		cmocka_unit_test(motion_is_seen_across_a_step_of_light),
 		cmocka_unit_test(a_ghost_is_forgotten_at_once),
