@@ -14,6 +14,7 @@
  * possible even on x86):
  *   pin/retire   reader: pin = s; load retired       writer: retired = R; load pins
  *   sleep/wake   reader: sleeping = epoch; look again writer: published = s; load sleeping (the same for space)
+ *   pin/due      the same with due words, which protect single frames below `retired`
  * So these stores and loads are seq_cst, or separated by a seq_cst fence. Everything else is release/acquire:
  * `published` (makes slot, descriptor and order word visible), a cleared pin (the reader is done with the bytes), `ack`
  * (makes start visible), `changed` (makes the requests visible). */
@@ -21,6 +22,7 @@
 #include <assert.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <weir/ring.h>
@@ -29,6 +31,7 @@
 #define LAYOUT_VERSION 1u
 #define LAYOUT_LINE    64
 #define LAYOUT_PAGE    4096u
+#define META_MAX       4096u
 
 /* An order word says which slot carries a sequence: sequence << ORDER_SLOT_BITS | slot. */
 #define ORDER_SLOT_BITS 10
@@ -60,6 +63,7 @@ struct geometry {
 	uint32_t end_count;
 	uint32_t loans;
 	uint32_t has_bells;
+	uint32_t meta_bytes;
 	struct weir_format format;
 };
 
@@ -76,6 +80,21 @@ struct request {
 	struct request_end end[WEIR_READERS_MAX];
 };
 
+/* Buckets of latencies: two for each power of two, from 256 ns to over a minute. */
+#define LATENCY_BUCKETS 64
+#define LATENCY_LOWEST	8
+
+static inline uint32_t latency_bucket(uint64_t ns)
+{
+	uint32_t power, bucket;
+
+	if (ns < 1u << LATENCY_LOWEST)
+		return 0;
+	power = 63 - (uint32_t)__builtin_clzll(ns);
+	bucket = 2 * (power - LATENCY_LOWEST) + (ns >> (power - 1) & 1);
+	return bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1;
+}
+
 /* Written by the reader. Cursor and pins share a line; the sleeping word, which the writer reads for every frame, has
  * one of its own. */
 struct end {
@@ -84,7 +103,9 @@ struct end {
 	alignas(LAYOUT_LINE) _Atomic uint64_t sleeping;
 	alignas(LAYOUT_LINE) _Atomic uint64_t delivered, overtaken, skipped, last;
 	_Atomic uint64_t woken_eventfd, woken_semaphore;
+	_Atomic uint64_t latency_max_ns;
 	_Atomic uint32_t left;
+	_Atomic uint64_t latency[LATENCY_BUCKETS]; /* frames acquired, by latency_bucket() */
 };
 static_assert(sizeof(struct end) <= LAYOUT_PAGE, "an end is one page");
 
@@ -93,13 +114,20 @@ struct grant {
 	alignas(LAYOUT_LINE) _Atomic uint64_t ack;
 	_Atomic uint64_t start; /* the first sequence that this reader may get */
 	_Atomic uint32_t stalled;
+	/* For a lossy reader with every_nth or max_fps: the newest frames that are due for it, They are
+	 * protected like those from `retired` on, though they may be older. */
+	struct due {
+		alignas(16) _Atomic uint64_t word; /* like an order word; 0: none, or being changed */
+		_Atomic uint64_t ordinal;	   /* how many frames were due for this reader up to this one */
+	} due[WEIR_DUE_MAX];
 };
 
 struct descriptor {
 	alignas(LAYOUT_LINE) uint64_t sequence;
 	uint64_t lost_total; /* frames that the source lost before this one, since the ring began */
 	int64_t pts_ns, dts_ns, duration_ns, capture_ns, wall_ns;
-	uint32_t flags, size_bytes;
+	uint32_t flags, size_bytes, meta_bytes;
+	uint32_t due; /* bit k: end k wants this frame */
 };
 
 struct head {
@@ -107,10 +135,11 @@ struct head {
 	_Atomic uint64_t ended;				 /* 0, or 1 + the last sequence that there will be */
 	alignas(LAYOUT_LINE) _Atomic uint64_t retired;	 /* slots of sequences below this one may be reused */
 	alignas(LAYOUT_LINE) _Atomic uint64_t space;	 /* the writer's own sleeping word, while it waits for a slot */
-	alignas(LAYOUT_LINE) _Atomic uint64_t source_lost, copied, claim_waits, rung_eventfd, rung_semaphore, stalled;
+	alignas(LAYOUT_LINE) _Atomic uint64_t source_lost, copied, claim_waits, rung_eventfd, rung_semaphore, saved;
+	_Atomic uint64_t stalled;
 	_Atomic uint32_t free_low_water;
 	struct grant grant[WEIR_READERS_MAX];
-	/* then _Atomic uint64_t order[order_count], struct descriptor descriptor[slot_count] */
+	/* then _Atomic uint64_t order[order_count], struct descriptor descriptor[slot_count], meta of each slot */
 };
 
 static inline _Atomic uint64_t *head_order(struct head *head)
@@ -123,6 +152,11 @@ static inline struct descriptor *head_descriptor(struct head *head, const struct
 	return (struct descriptor *)(head_order(head) + geometry->order_count);
 }
 
+static inline uint8_t *head_meta(struct head *head, const struct geometry *geometry, uint32_t slot)
+{
+	return (uint8_t *)(head_descriptor(head, geometry) + geometry->slot_count) + slot * geometry->meta_bytes;
+}
+
 /* order_count is a power of two ≥ 8, so the descriptors begin on a line. */
 static inline uint64_t layout_pages(uint64_t bytes)
 {
@@ -132,7 +166,7 @@ static inline uint64_t layout_pages(uint64_t bytes)
 static inline uint64_t layout_head_bytes(const struct geometry *geometry)
 {
 	return layout_pages(sizeof(struct head) + geometry->order_count * sizeof(uint64_t) +
-			    geometry->slot_count * sizeof(struct descriptor));
+			    geometry->slot_count * (sizeof(struct descriptor) + geometry->meta_bytes));
 }
 
 static inline uint64_t layout_data_bytes(const struct geometry *geometry)
@@ -143,6 +177,17 @@ static inline uint64_t layout_data_bytes(const struct geometry *geometry)
 static inline uint64_t layout_request_bytes(void)
 {
 	return layout_pages(sizeof(struct request));
+}
+
+static inline bool policy_filters(const struct weir_policy *policy)
+{
+	return policy->every_nth > 1 || policy->max_fps > 0;
+}
+
+/* True if the reader takes its frames from the due words: single frames are kept for it, wherever `retired` stands. */
+static inline bool policy_picks(const struct weir_policy *policy)
+{
+	return policy_filters(policy) && policy->mode != WEIR_POLICY_LOSSLESS;
 }
 
 /* 0 if a geometry that another process wrote can be used, else -EPROTO. */

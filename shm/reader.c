@@ -1,47 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include <weir/reader.h>
+#include "reader.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "layout.h"
 #include "ring.h"
 #include "segment.h"
 
 /* A reader of the newest frame that is overtaken while it pins tries again so often, then says -EAGAIN. */
 #define TRIES_MAX 16
-
-struct held {
-	uint64_t sequence; /* 0: this pin is free */
-};
-
-struct weir_reader {
-	struct geometry geometry;
-	uint8_t *data;
-	struct head *head;
-	struct request *request;
-	struct end *end; /* writable: ours */
-	struct descriptor *descriptor;
-	_Atomic uint64_t *order;
-	sem_t *bell;
-	struct grant *grant;
-	struct weir_policy policy;
-	uint64_t id;	     /* of our attachment */
-	uint64_t next;	     /* the next sequence to acquire; 0: not granted yet */
-	uint64_t last;	     /* the last sequence acquired, or the one before our start */
-	uint64_t lost_total; /* as the last descriptor had it */
-	uint64_t sleep_word; /* our last one */
-	uint64_t space_rung; /* the last sleeping word of the writer that we rang */
-	uint32_t index;
-	int eventfd, space_eventfd;
-	struct held held[WEIR_HELD_MAX];
-};
-
-static void add(_Atomic uint64_t *counter, uint64_t more)
-{
-	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
-}
 
 /* model: Join. Our own verb for us, or VERB_NONE when the end is not (or no longer) ours. */
 static enum verb granted_verb(const struct weir_reader *reader)
@@ -51,7 +18,7 @@ static enum verb granted_verb(const struct weir_reader *reader)
 	return ack >> VERB_BITS == reader->id ? (enum verb)(ack & VERB_MASK) : VERB_NONE;
 }
 
-static bool join(struct weir_reader *reader)
+bool reader_join(struct weir_reader *reader)
 {
 	if (reader->next != 0)
 		return true;
@@ -65,44 +32,85 @@ static bool join(struct weir_reader *reader)
 	return true;
 }
 
-/* Why there is nothing to acquire. The order matters: an end of stream stays one when its writer exits. */
+/* What to try next, and where its order word stands. */
+struct candidate {
+	uint64_t sequence; /* 0: nothing */
+	uint64_t ordinal;  /* of a due frame */
+	_Atomic uint64_t *word;
+};
+
+/* The oldest of the due frames that we have not had yet. */
+static struct candidate choose_due(const struct weir_reader *reader)
+{
+	struct candidate best = { 0 };
+
+	for (uint32_t i = 0; i < reader->policy.depth; i++) {
+		struct due *due = &reader->grant->due[i];
+		uint64_t sequence = atomic_load_explicit(&due->word, memory_order_acquire) >> ORDER_SLOT_BITS;
+
+		if (sequence >= reader->next && (best.sequence == 0 || sequence < best.sequence)) {
+			best.sequence = sequence;
+			best.ordinal = atomic_load_explicit(&due->ordinal, memory_order_acquire);
+			best.word = &due->word;
+		}
+	}
+	return best;
+}
+
+static struct candidate choose(const struct weir_reader *reader, uint64_t published)
+{
+	uint64_t sequence = reader->next;
+	uint64_t retired = atomic_load_explicit(&reader->head->retired, memory_order_acquire);
+
+	if (reader->next == 0 || published < reader->next)
+		return (struct candidate){ 0 };
+	if (reader->picks)
+		return choose_due(reader);
+	if (reader->policy.mode == WEIR_POLICY_LATEST)
+		sequence = published;
+	else if (reader->policy.mode == WEIR_POLICY_DROP_OLDEST && published - sequence >= reader->policy.depth)
+		sequence = published + 1 - reader->policy.depth;
+	if (sequence < retired && retired <= published)
+		sequence = retired; /* overtaken; a lossless reader has been degraded */
+	return (struct candidate){
+		.sequence = sequence,
+		.word = &reader->order[sequence & (reader->geometry.order_count - 1)],
+	};
+}
+
+/* Why there is nothing to acquire. The order matters: what was published before the end or the death is taken first,
+ * and an end of stream stays one when its writer exits. */
 static int idle_status(const struct weir_reader *reader)
 {
 	bool gone = atomic_load_explicit(&reader->request->writer_gone, memory_order_acquire) != 0;
 	uint64_t ended = atomic_load_explicit(&reader->head->ended, memory_order_acquire);
 	uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
 
-	if (reader->next != 0 && reader->next <= published)
+	if (choose(reader, published).sequence != 0)
 		return -EAGAIN;
-	if (ended != 0 && (reader->next == 0 || reader->next >= ended))
-		return reader->next != 0 || gone ? -ENODATA : -EAGAIN;
+	if (ended != 0 && (reader->next != 0 || gone))
+		return -ENODATA;
 	return gone ? -EPIPE : -EAGAIN;
 }
 
-/* The sequence that our policy gives next, or 0. */
-static uint64_t choose(const struct weir_reader *reader, uint64_t published)
+bool reader_is_ready(const struct weir_reader *reader)
 {
-	uint64_t sequence = reader->next;
+	uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
 
-	if (published < reader->next)
-		return 0;
-	if (reader->policy.mode == WEIR_POLICY_LATEST)
-		return published;
-	if (reader->policy.mode == WEIR_POLICY_DROP_OLDEST && published - sequence >= reader->policy.depth)
-		sequence = published + 1 - reader->policy.depth;
-	return sequence;
+	return choose(reader, published).sequence != 0 || idle_status(reader) != -EAGAIN;
 }
 
-/* model: Pin, Check. The pin is stored before `retired` is read; the writer raises `retired` before it reads pins. */
-static bool pin(struct weir_reader *reader, uint32_t index, uint64_t sequence, uint32_t *slot)
+/* model: Pin, Check. The pin is stored before `retired` (or the due word) is read; the writer raises `retired` (or
+ * changes the due word) before it reads pins. */
+static bool pin(struct weir_reader *reader, uint32_t index, const struct candidate *candidate, uint32_t *slot)
 {
 	uint64_t word;
 
-	atomic_store_explicit(&reader->end->pin[index], sequence, memory_order_seq_cst);
-	word = atomic_load_explicit(
-		&reader->order[sequence & (reader->geometry.order_count - 1)], memory_order_acquire);
-	if (atomic_load_explicit(&reader->head->retired, memory_order_seq_cst) <= sequence &&
-		word >> ORDER_SLOT_BITS == sequence && (word & ORDER_SLOT_MASK) < reader->geometry.slot_count) {
+	atomic_store_explicit(&reader->end->pin[index], candidate->sequence, memory_order_seq_cst);
+	word = atomic_load_explicit(candidate->word, memory_order_seq_cst);
+	if (word >> ORDER_SLOT_BITS == candidate->sequence && (word & ORDER_SLOT_MASK) < reader->geometry.slot_count &&
+		(reader->picks ||
+			atomic_load_explicit(&reader->head->retired, memory_order_seq_cst) <= candidate->sequence)) {
 		*slot = word & ORDER_SLOT_MASK;
 		return true;
 	}
@@ -111,76 +119,134 @@ static bool pin(struct weir_reader *reader, uint32_t index, uint64_t sequence, u
 }
 
 /* Copies the descriptor, checks the copy, uses the copy: its writer may change it at any moment. */
-static void describe(
-	struct weir_reader *reader, struct weir_frame *frame, uint32_t index, uint32_t slot, uint64_t sequence)
+static struct descriptor read_descriptor(const struct weir_reader *reader, uint32_t slot)
 {
 	struct descriptor copy = *(volatile struct descriptor *)&reader->descriptor[slot];
-	uint64_t lost = copy.lost_total - reader->lost_total;
 
-	if (copy.size_bytes > reader->geometry.slot_bytes) {
-		copy.size_bytes = 0;
+	if (copy.size_bytes > reader->geometry.slot_bytes || copy.meta_bytes > reader->geometry.meta_bytes) {
+		copy.size_bytes = copy.meta_bytes = 0;
 		copy.flags |= WEIR_FRAME_CORRUPT;
 	}
+	return copy;
+}
+
+static void describe(struct weir_reader *reader, struct weir_frame *frame, uint32_t index, uint32_t slot,
+	const struct descriptor *copy, uint64_t sequence)
+{
+	uint64_t lost = copy->lost_total - reader->lost_total;
+
 	*frame = (struct weir_frame){
 		.sequence = sequence,
-		.dropped_before = sequence - reader->last - 1 + (lost <= copy.lost_total ? lost : 0),
-		.pts_ns = copy.pts_ns,
-		.dts_ns = copy.dts_ns,
-		.duration_ns = copy.duration_ns,
-		.capture_ns = copy.capture_ns,
-		.wall_ns = copy.wall_ns,
-		.flags = copy.flags,
-		.size_bytes = copy.size_bytes,
+		.dropped_before = sequence - reader->last - 1 + (lost <= copy->lost_total ? lost : 0),
+		.pts_ns = copy->pts_ns,
+		.dts_ns = copy->dts_ns,
+		.duration_ns = copy->duration_ns,
+		.capture_ns = copy->capture_ns,
+		.wall_ns = copy->wall_ns,
+		.flags = copy->flags,
+		.size_bytes = copy->size_bytes,
 		.slot = slot,
 		.pin = index,
+		.meta_bytes = copy->meta_bytes,
+		.meta = head_meta(reader->head, &reader->geometry, slot),
 		.data = reader->data + (size_t)slot * reader->geometry.slot_bytes,
 	};
-	reader->lost_total = copy.lost_total;
+	reader->lost_total = copy->lost_total;
+}
+
+static void note_time(struct weir_reader *reader, int64_t capture_ns)
+{
+	struct end *end = reader->end;
+	int64_t now_ns, latency_ns;
+
+	if (capture_ns <= 0 && reader->spin_ns == 0)
+		return;
+	now_ns = clock_now_ns();
+	if (reader->spin_ns != 0) {
+		int64_t gap_ns = now_ns - reader->arrived_ns;
+
+		if (reader->cadence_ns == 0 && reader->arrived_ns != 0)
+			reader->cadence_ns = gap_ns;
+		else if (reader->arrived_ns != 0)
+			reader->cadence_ns += (gap_ns - reader->cadence_ns) / 8;
+		reader->arrived_ns = now_ns;
+	}
+	if (capture_ns <= 0)
+		return;
+	latency_ns = now_ns > capture_ns ? now_ns - capture_ns : 0;
+	reader_add(&end->latency[latency_bucket((uint64_t)latency_ns)], 1);
+	if ((uint64_t)latency_ns > atomic_load_explicit(&end->latency_max_ns, memory_order_relaxed))
+		atomic_store_explicit(&end->latency_max_ns, (uint64_t)latency_ns, memory_order_relaxed);
 }
 
 /* model: Advance. Only now does the cursor move: a lossless writer reads cursors before pins. */
-static void took(struct weir_reader *reader, uint32_t index, uint64_t sequence)
+static void advance(struct weir_reader *reader, const struct candidate *candidate, bool wanted)
 {
+	uint64_t passed = candidate->sequence - reader->next, overtaken = passed;
 	struct end *end = reader->end;
 
-	reader->held[index].sequence = sequence;
-	if (sequence > reader->next)
-		add(&end->overtaken, sequence - reader->next);
-	add(&end->delivered, 1);
-	atomic_store_explicit(&end->last, sequence, memory_order_relaxed);
-	reader->last = sequence;
-	reader->next = sequence + 1;
+	if (reader->picks) {
+		overtaken = candidate->ordinal - reader->ordinal - 1;
+		if (overtaken > passed)
+			overtaken = passed;
+		reader->ordinal = candidate->ordinal;
+	} else if (reader->filters && atomic_load_explicit(&reader->grant->stalled, memory_order_relaxed) == 0) {
+		overtaken = 0; /* the writer goes past what a lossless reader does not want */
+	}
+	if (passed != 0) {
+		reader_add(&end->overtaken, overtaken);
+		reader_add(&end->skipped, passed - overtaken);
+	}
+	if (wanted) {
+		reader_add(&end->delivered, 1);
+		atomic_store_explicit(&end->last, candidate->sequence, memory_order_relaxed);
+		reader->last = candidate->sequence;
+	} else {
+		reader_add(&end->skipped, 1);
+	}
+	reader->next = candidate->sequence + 1;
 	atomic_store_explicit(&end->cursor, reader->next, memory_order_release);
+}
+
+static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint32_t index)
+{
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
+		struct candidate candidate = choose(reader, published);
+		struct descriptor copy;
+		uint32_t slot;
+
+		if (candidate.sequence == 0)
+			return idle_status(reader);
+		if (!pin(reader, index, &candidate, &slot))
+			continue;
+		copy = read_descriptor(reader, slot);
+		if (reader->filters && !reader->picks && (copy.due >> reader->index & 1) == 0) {
+			atomic_store_explicit(&reader->end->pin[index], 0, memory_order_release);
+			advance(reader, &candidate, false);
+			tries = -1; /* progress: bounded by what is published */
+			continue;
+		}
+		describe(reader, frame, index, slot, &copy, candidate.sequence);
+		reader->held[index] = candidate.sequence;
+		advance(reader, &candidate, true);
+		note_time(reader, copy.capture_ns);
+		return 0;
+	}
+	return -EAGAIN;
 }
 
 int weir_reader_acquire(struct weir_reader *reader, struct weir_frame *frame)
 {
-	uint32_t index = 0, slot;
+	uint32_t index = 0;
 
 	if (granted_verb(reader) == VERB_WITHDRAW)
 		return -ESTALE;
-	if (!join(reader))
+	if (!reader_join(reader))
 		return idle_status(reader);
-	while (index < reader->policy.max_held && reader->held[index].sequence != 0)
+	while (index < reader->policy.max_held && reader->held[index] != 0)
 		index++;
-	if (index == reader->policy.max_held)
-		return -EBUSY;
-	for (int i = 0; i < TRIES_MAX; i++) {
-		uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
-		uint64_t sequence = choose(reader, published), retired;
-
-		if (sequence == 0)
-			return idle_status(reader);
-		retired = atomic_load_explicit(&reader->head->retired, memory_order_acquire);
-		if (sequence < retired && retired <= published)
-			sequence = retired; /* overtaken; a lossless reader has been degraded */
-		if (pin(reader, index, sequence, &slot)) {
-			describe(reader, frame, index, slot, sequence);
-			took(reader, index, sequence);
-			return 0;
-		}
-	}
-	return -EAGAIN;
+	return index < reader->policy.max_held ? take_next(reader, frame, index) : -EBUSY;
 }
 
 /* model: Release. Clear the pin, fence, look whether the writer sleeps for want of a slot. */
@@ -189,9 +255,9 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
 	uint64_t space;
 
 	if (frame->pin >= reader->policy.max_held || frame->sequence == 0 ||
-		reader->held[frame->pin].sequence != frame->sequence)
+		reader->held[frame->pin] != frame->sequence)
 		return -EINVAL;
-	reader->held[frame->pin].sequence = 0;
+	reader->held[frame->pin] = 0;
 	atomic_store_explicit(&reader->end->pin[frame->pin], 0, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
 	space = atomic_load_explicit(&reader->head->space, memory_order_relaxed);
@@ -200,68 +266,6 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
 		eventfd_ring(reader->space_eventfd);
 	}
 	return 0;
-}
-
-/* --- sleeping ------------------------------------------------------------------------------------------------------
- */
-
-/* model: Sleep. A new odd epoch, a fence, another look. True: something is there, do not sleep. */
-static bool fall_asleep(struct weir_reader *reader, uint64_t how)
-{
-	uint64_t published;
-
-	reader->sleep_word = (reader->sleep_word & ~(uint64_t)(SLEEP_EPOCH - 1)) + SLEEP_EPOCH;
-	atomic_store_explicit(&reader->end->sleeping, reader->sleep_word | how | SLEEP_ASLEEP, memory_order_seq_cst);
-	atomic_thread_fence(memory_order_seq_cst);
-	published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
-	if (join(reader) && published >= reader->next)
-		return true;
-	return idle_status(reader) != -EAGAIN;
-}
-
-static void wake_up(struct weir_reader *reader)
-{
-	atomic_store_explicit(&reader->end->sleeping, reader->sleep_word, memory_order_release);
-}
-
-int weir_reader_fd(const struct weir_reader *reader)
-{
-	return reader->eventfd;
-}
-
-int weir_reader_arm(struct weir_reader *reader)
-{
-	if (!fall_asleep(reader, 0))
-		return 0;
-	wake_up(reader);
-	return 1;
-}
-
-void weir_reader_disarm(struct weir_reader *reader)
-{
-	wake_up(reader);
-	if (eventfd_clear(reader->eventfd))
-		add(&reader->end->woken_eventfd, 1);
-}
-
-int weir_reader_wait(struct weir_reader *reader, int64_t deadline_ns)
-{
-	bool posted = false;
-	int r = 0;
-
-	if (reader->bell == NULL) {
-		if (weir_reader_arm(reader) != 0)
-			return 0;
-		r = eventfd_wait(reader->eventfd, deadline_ns);
-		weir_reader_disarm(reader);
-		return r;
-	}
-	if (!fall_asleep(reader, SLEEP_BY_SEMAPHORE))
-		r = ring_bell_wait(reader->bell, deadline_ns, &posted);
-	wake_up(reader);
-	if (posted)
-		add(&reader->end->woken_semaphore, 1);
-	return r;
 }
 
 /* --- opening -------------------------------------------------------------------------------------------------------
@@ -303,6 +307,10 @@ static int take_ring(struct weir_reader *reader, struct weir_ring_fds *fds)
 	reader->policy = reader->request->end[fds->end].policy;
 	if (reader->id == 0 || reader->policy.max_held == 0 || reader->policy.max_held > WEIR_HELD_MAX ||
 		reader->policy.depth == 0)
+		return -EPROTO;
+	reader->filters = policy_filters(&reader->policy);
+	reader->picks = policy_picks(&reader->policy);
+	if (reader->picks && reader->policy.depth > WEIR_DUE_MAX)
 		return -EPROTO;
 	reader->index = fds->end;
 	reader->eventfd = end_fd[RING_END_FD_EVENTFD];

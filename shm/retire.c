@@ -9,8 +9,20 @@ uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end
 	uint64_t cursor = atomic_load_explicit(&end->map->cursor, memory_order_acquire);
 
 	if (cursor < end->start)
-		return end->start;
-	return cursor > writer->published + 1 ? writer->published + 1 : cursor;
+		cursor = end->start;
+	if (cursor > writer->published)
+		return writer->published + 1;
+	if (policy_filters(&end->policy)) {
+		uint32_t own = 1u << (end - writer->end);
+
+		/* It counts as past the frames that it does not want. */
+		if (cursor < writer->retired)
+			cursor = writer->retired;
+		while (cursor <= writer->published &&
+			(writer->due[cursor & (writer->geometry.order_count - 1)] & own) == 0)
+			cursor++;
+	}
+	return cursor;
 }
 
 /* The lowest sequence that must be kept: the newest ones for those with a depth, and from the slowest lossless cursor
@@ -55,6 +67,9 @@ void writer_refill(struct weir_writer *writer)
 	{
 		const struct writer_end *end = &writer->end[i];
 
+		for (uint32_t j = 0; j < end->policy.depth && policy_picks(&end->policy); j++)
+			if (end->due[j] != 0)
+				mark_pinned(writer, end->due[j]);
 		for (uint32_t j = 0; j < end->policy.max_held; j++) {
 			uint64_t pin = atomic_load_explicit(&end->map->pin[j], memory_order_seq_cst);
 
@@ -106,4 +121,60 @@ bool writer_withdraw_stalled(struct weir_writer *writer)
 		}
 	}
 	return withdrawn;
+}
+
+/* --- frames that not everybody wants -------------------------------------------------------------------------------
+ */
+
+static bool is_due(struct writer_end *end, uint64_t sequence, int64_t time_ns)
+{
+	int64_t interval_ns;
+
+	if (end->policy.every_nth > 1 && (sequence - end->start) % end->policy.every_nth != 0)
+		return false;
+	if (!(end->policy.max_fps > 0) || time_ns == WEIR_TIME_NONE)
+		return true;
+	interval_ns = (int64_t)(1e9 / end->policy.max_fps);
+	if (end->next_due_ns == INT64_MIN || time_ns > end->next_due_ns + interval_ns || /* the first, or after a gap */
+		time_ns < end->next_due_ns - 2 * interval_ns)				 /* time went back */
+		end->next_due_ns = time_ns;
+	/* The source's times jitter: a little early is due, too; the mean rate stays as asked for. */
+	if (time_ns + interval_ns / 16 < end->next_due_ns)
+		return false;
+	end->next_due_ns += interval_ns;
+	return true;
+}
+
+uint32_t writer_judge_due(struct weir_writer *writer, const struct weir_frame *frame, uint64_t sequence)
+{
+	int64_t time_ns = frame->capture_ns != 0 ? frame->capture_ns : frame->pts_ns;
+	uint32_t due = ~writer->filters;
+
+	for (uint32_t bits = writer->filters; bits != 0; bits &= bits - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(bits);
+
+		if (is_due(&writer->end[i], sequence, time_ns))
+			due |= 1u << i;
+	}
+	writer->due[sequence & (writer->geometry.order_count - 1)] = due;
+	return due;
+}
+
+/* A word being changed is 0 meanwhile, so that a reader that finds the same word twice has read its ordinal. The old
+ * frame is protected until its word is gone; after that a refill looks at the pins (as with `retired`). */
+void writer_announce_due(struct weir_writer *writer, uint32_t due, uint64_t sequence, uint32_t slot)
+{
+	for (uint32_t bits = due; bits != 0; bits &= bits - 1) {
+		uint32_t i = (uint32_t)__builtin_ctz(bits);
+		struct writer_end *end = &writer->end[i];
+		struct due *word;
+
+		if (!policy_picks(&end->policy))
+			continue;
+		word = &writer->head->grant[i].due[end->ordinal % end->policy.depth];
+		end->due[end->ordinal % end->policy.depth] = sequence;
+		atomic_store_explicit(&word->word, 0, memory_order_seq_cst);
+		atomic_store_explicit(&word->ordinal, ++end->ordinal, memory_order_release);
+		atomic_store_explicit(&word->word, sequence << ORDER_SLOT_BITS | slot, memory_order_seq_cst);
+	}
 }

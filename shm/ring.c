@@ -7,32 +7,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "layout.h"
 #include "ring.h"
 #include "segment.h"
 
 #define SLOTS_DEFAULT	 8
 #define ENDS_DEFAULT	 8
 #define LOANS_DEFAULT	 2
+#define META_DEFAULT	 256
 #define STALL_DEFAULT_NS INT64_C(2000000000)
-
-struct ring_end {
-	uint64_t id;   /* of the last attachment; 0: never used */
-	bool attached; /* not reaped yet */
-	struct weir_policy policy;
-	int fd, bell_fd, eventfd;
-	struct end *map;
-};
-
-struct weir_ring {
-	struct geometry geometry;
-	uint32_t backing;
-	uint64_t next_id;
-	int data_fd, head_fd, request_fd, space_eventfd;
-	struct head *head;	 /* read-only */
-	struct request *request; /* writable: ours */
-	struct ring_end end[WEIR_READERS_MAX];
-};
 
 static uint32_t power_of_two_from(uint32_t least)
 {
@@ -55,6 +37,7 @@ static int make_geometry(struct geometry *geometry, const struct weir_ring_confi
 		.slot_bytes = (uint32_t)slot_bytes,
 		.order_count = power_of_two_from(2 * (slots <= WEIR_SLOTS_MAX ? slots : 0)),
 		.end_count = config->ends != 0 ? config->ends : ENDS_DEFAULT,
+		.meta_bytes = (config->meta_bytes != 0 ? config->meta_bytes + 7 : META_DEFAULT) & ~7u,
 		.loans = config->loans != 0 ? config->loans : LOANS_DEFAULT,
 		.has_bells = !config->no_semaphores,
 		.format = config->format,
@@ -73,7 +56,8 @@ int layout_check(const struct geometry *geometry)
 	if (geometry->slot_count < 2 || geometry->slot_count > WEIR_SLOTS_MAX ||
 		geometry->order_count != power_of_two_from(2 * geometry->slot_count) || geometry->end_count < 1 ||
 		geometry->end_count > WEIR_READERS_MAX || geometry->slot_bytes == 0 ||
-		geometry->slot_bytes % LAYOUT_PAGE != 0 || geometry->loans >= geometry->slot_count)
+		geometry->slot_bytes % LAYOUT_PAGE != 0 || geometry->loans >= geometry->slot_count ||
+		geometry->meta_bytes > META_MAX || geometry->meta_bytes % 8 != 0)
 		return -EPROTO;
 	if (geometry->format.payload_bytes > geometry->slot_bytes)
 		return -EPROTO;
@@ -154,17 +138,26 @@ static int create_objects(struct weir_ring *ring)
 	return 0;
 }
 
-int weir_ring_create(struct weir_ring **ring, const struct weir_ring_config *config)
+struct weir_ring *ring_alloc(void)
 {
 	struct weir_ring *made = calloc(1, sizeof(*made));
+
+	if (made == NULL)
+		return NULL;
+	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = -1;
+	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
+		made->end[i].fd = made->end[i].bell_fd = made->end[i].eventfd = -1;
+	return made;
+}
+
+int weir_ring_create(struct weir_ring **ring, const struct weir_ring_config *config)
+{
+	struct weir_ring *made = ring_alloc();
 	int r;
 
 	if (made == NULL)
 		return -ENOMEM;
 	made->backing = config->backing;
-	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = -1;
-	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
-		made->end[i].fd = made->end[i].bell_fd = made->end[i].eventfd = -1;
 	r = make_geometry(&made->geometry, config);
 	if (r < 0)
 		goto fail;
@@ -222,33 +215,36 @@ static int check_policy(struct weir_policy *checked, const struct weir_policy *p
 		made.max_held = 1;
 	if (made.stall_ns == 0)
 		made.stall_ns = STALL_DEFAULT_NS;
-	if (made.mode > WEIR_POLICY_LOSSLESS || made.depth > WEIR_SLOTS_MAX || made.max_held > WEIR_HELD_MAX ||
-		made.on_stall > WEIR_STALL_EVICT || made.stall_ns < 0)
+	if (policy_picks(&made) && made.depth > WEIR_DUE_MAX)
+		return -EINVAL;
+	if (!(made.max_fps >= 0 && made.max_fps <= 1e9) || made.mode > WEIR_POLICY_LOSSLESS ||
+		made.depth > WEIR_SLOTS_MAX || made.max_held > WEIR_HELD_MAX || made.on_stall > WEIR_STALL_EVICT ||
+		made.stall_ns < 0)
 		return -EINVAL;
 	*checked = made;
 	return 0;
 }
 
+static void add_need(const struct weir_policy *policy, uint32_t *own, uint32_t *depth)
+{
+	*own += policy->max_held;
+	if (policy_picks(policy))
+		*own += policy->depth; /* frames that are kept for this reader alone */
+	else if (policy->depth > *depth)
+		*depth = policy->depth;
+}
+
 uint32_t weir_ring_slots_needed(const struct weir_ring *ring, const struct weir_policy *more)
 {
-	uint32_t held = 0, depth = 1;
+	uint32_t own = 0, depth = 1;
 	struct weir_policy policy;
 
-	for (uint32_t i = 0; i < ring->geometry.end_count; i++) {
-		const struct ring_end *end = &ring->end[i];
-
-		if (!end->attached)
-			continue;
-		held += end->policy.max_held;
-		if (end->policy.depth > depth)
-			depth = end->policy.depth;
-	}
-	if (more != NULL && check_policy(&policy, more) == 0) {
-		held += policy.max_held;
-		if (policy.depth > depth)
-			depth = policy.depth;
-	}
-	return held + depth + ring->geometry.loans + 1;
+	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
+		if (ring->end[i].attached)
+			add_need(&ring->end[i].policy, &own, &depth);
+	if (more != NULL && check_policy(&policy, more) == 0)
+		add_need(&policy, &own, &depth);
+	return own + depth + ring->geometry.loans + 1;
 }
 
 /* model: Grant. An end is free again once the writer has acknowledged that it looks at it no more. */
@@ -301,14 +297,9 @@ int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, u
 	return 0;
 }
 
-static bool is_attached(const struct weir_ring *ring, uint32_t end)
-{
-	return end < ring->geometry.end_count && ring->end[end].attached;
-}
-
 int weir_ring_withdraw(struct weir_ring *ring, uint32_t end)
 {
-	if (!is_attached(ring, end))
+	if (!ring_is_attached(ring, end))
 		return -EINVAL;
 	post_request(ring, end, VERB_WITHDRAW);
 	return 0;
@@ -316,8 +307,13 @@ int weir_ring_withdraw(struct weir_ring *ring, uint32_t end)
 
 int weir_ring_reap(struct weir_ring *ring, uint32_t end)
 {
-	if (!is_attached(ring, end))
+	if (!ring_is_attached(ring, end))
 		return -EINVAL;
+	if (ring->end[end].policy.async_io && ring_pins(ring, end) != 0) {
+		/* A reaped process is not quiet: what it asked the kernel to do goes on. */
+		post_request(ring, end, VERB_WITHDRAW);
+		return 1;
+	}
 	ring->end[end].attached = false;
 	post_request(ring, end, VERB_REAP);
 	return 0;
@@ -328,135 +324,4 @@ void weir_ring_writer_gone(struct weir_ring *ring)
 	atomic_store_explicit(&ring->request->writer_gone, 1, memory_order_release);
 	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
 		eventfd_ring(ring->end[i].eventfd);
-}
-
-/* --- handing over ---------------------------------------------------------------------------------------------- */
-
-static int share(struct weir_ring_fds *fds, int fd, bool readonly)
-{
-	int copy;
-
-	if (fd < 0)
-		copy = -1;
-	else if (readonly)
-		copy = segment_reopen_readonly(fd);
-	else
-		copy = segment_dup(fd);
-	if (fd >= 0 && copy < 0)
-		return copy;
-	fds->fd[fds->count++] = copy;
-	return 0;
-}
-
-static int share_ring(const struct weir_ring *ring, struct weir_ring_fds *fds, bool readonly)
-{
-	int r;
-
-	if ((r = share(fds, ring->data_fd, readonly)) < 0 || (r = share(fds, ring->head_fd, readonly)) < 0 ||
-		(r = share(fds, ring->request_fd, true)) < 0 || (r = share(fds, ring->space_eventfd, false)) < 0)
-		return r;
-	return 0;
-}
-
-static int share_end(const struct ring_end *end, struct weir_ring_fds *fds, bool readonly)
-{
-	int r;
-
-	if ((r = share(fds, end->fd, readonly)) < 0 || (r = share(fds, end->bell_fd, false)) < 0 ||
-		(r = share(fds, end->eventfd, false)) < 0)
-		return r;
-	return 0;
-}
-
-int weir_ring_writer_fds(struct weir_ring *ring, struct weir_ring_fds *fds)
-{
-	struct weir_ring_fds made = { .role = RING_ROLE_WRITER };
-	int r = share_ring(ring, &made, false);
-
-	for (uint32_t i = 0; r == 0 && i < ring->geometry.end_count; i++)
-		r = share_end(&ring->end[i], &made, true);
-	if (r < 0) {
-		weir_ring_fds_close(&made);
-		return r;
-	}
-	*fds = made;
-	return 0;
-}
-
-int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_fds *fds)
-{
-	struct weir_ring_fds made = { .role = RING_ROLE_READER, .end = end };
-	int r;
-
-	if (!is_attached(ring, end))
-		return -EINVAL;
-	if (ring->backing == WEIR_BACKING_SEALED && !(segment_is_sealed(ring->data_fd, SEGMENT_SEALS_OURS) &&
-							    segment_is_sealed(ring->head_fd, SEGMENT_SEALS_OURS)))
-		return -EAGAIN;
-	r = share_ring(ring, &made, true);
-	if (r == 0)
-		r = share_end(&ring->end[end], &made, false);
-	if (r < 0) {
-		weir_ring_fds_close(&made);
-		return r;
-	}
-	*fds = made;
-	return 0;
-}
-
-void weir_ring_fds_close(struct weir_ring_fds *fds)
-{
-	for (uint32_t i = 0; i < fds->count && i < WEIR_RING_FDS_MAX; i++)
-		segment_close(&fds->fd[i]);
-	fds->count = 0;
-}
-
-/* --- counters ---------------------------------------------------------------------------------------------------- */
-
-#define PEEK(word) atomic_load_explicit(&(word), memory_order_relaxed)
-
-void weir_ring_stats(const struct weir_ring *ring, struct weir_ring_stats *stats)
-{
-	struct head *head = ring->head;
-
-	*stats = (struct weir_ring_stats){
-		.published = atomic_load_explicit(&head->published, memory_order_acquire),
-		.source_lost = PEEK(head->source_lost),
-		.copied = PEEK(head->copied),
-		.claim_waits = PEEK(head->claim_waits),
-		.rung_eventfd = PEEK(head->rung_eventfd),
-		.rung_semaphore = PEEK(head->rung_semaphore),
-		.stalled = PEEK(head->stalled),
-		.slot_count = ring->geometry.slot_count,
-		.free_low_water = PEEK(head->free_low_water),
-		.ended = PEEK(head->ended) != 0,
-	};
-}
-
-int weir_ring_end_stats(const struct weir_ring *ring, uint32_t end, struct weir_end_stats *stats)
-{
-	const struct ring_end *own = &ring->end[end < WEIR_READERS_MAX ? end : 0];
-	struct grant *grant = &ring->head->grant[end < WEIR_READERS_MAX ? end : 0];
-	uint64_t ack;
-
-	if (end >= ring->geometry.end_count || own->id == 0)
-		return -EINVAL;
-	ack = atomic_load_explicit(&grant->ack, memory_order_acquire);
-	*stats = (struct weir_end_stats){
-		.attached = ack >> VERB_BITS == own->id && (ack & VERB_MASK) != VERB_REAP,
-		.left = PEEK(own->map->left) != 0,
-		.delivered = PEEK(own->map->delivered),
-		.overtaken = PEEK(own->map->overtaken),
-		.skipped = PEEK(own->map->skipped),
-		.last = PEEK(own->map->last),
-		.woken_eventfd = PEEK(own->map->woken_eventfd),
-		.woken_semaphore = PEEK(own->map->woken_semaphore),
-	};
-	if (ack >> VERB_BITS == own->id) {
-		stats->start = PEEK(grant->start);
-		stats->stalled = PEEK(grant->stalled) != 0;
-	}
-	for (uint32_t i = 0; i < own->policy.max_held; i++)
-		stats->held += PEEK(own->map->pin[i]) != 0;
-	return 0;
 }

@@ -5,14 +5,45 @@
 /* What supervisor, writer and reader share inside the library. */
 
 #include <semaphore.h>
+#include <stdbool.h>
 
-#include <weir/ring.h>
+#include "layout.h"
 
-enum ring_role { RING_ROLE_WRITER = 1, RING_ROLE_READER = 2 };
+enum ring_role { RING_ROLE_WRITER = 1, RING_ROLE_READER = 2, RING_ROLE_OBSERVER = 3 };
 
 /* Where the descriptors stand in struct weir_ring_fds: the ring's four, then three for each end. */
 enum ring_fd { RING_FD_DATA, RING_FD_HEAD, RING_FD_REQUEST, RING_FD_SPACE, RING_FD_ENDS };
 enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_EVENTFD, RING_END_FDS };
+
+/* The supervisor's side. An observer has only head, request and the ends' maps, all read-only. */
+struct ring_end {
+	uint64_t id;   /* of the last attachment; 0: never used */
+	bool attached; /* not reaped yet */
+	struct weir_policy policy;
+	int fd, bell_fd, eventfd;
+	struct end *map;
+};
+
+struct weir_ring {
+	struct geometry geometry;
+	uint32_t backing;
+	uint64_t next_id;
+	int data_fd, head_fd, request_fd, space_eventfd;
+	struct head *head;	 /* read-only */
+	struct request *request; /* writable: ours */
+	struct ring_end end[WEIR_READERS_MAX];
+};
+
+/* With nothing open yet. NULL: no memory. */
+struct weir_ring *ring_alloc(void);
+
+static inline bool ring_is_attached(const struct weir_ring *ring, uint32_t end)
+{
+	return end < ring->geometry.end_count && ring->end[end].attached;
+}
+
+/* How many frames a reader holds by its own account. */
+uint32_t ring_pins(const struct weir_ring *ring, uint32_t end);
 
 /* A bell is a process-shared semaphore at the start of its object. */
 int ring_bell_init(int fd);

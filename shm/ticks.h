@@ -34,4 +34,14 @@ static inline uint64_t ticks_now(void)
 }
 #endif
 
+/* In a spin loop: leaves the core to its sibling for a moment. */
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
 #endif

@@ -26,7 +26,12 @@ static void comply(struct weir_writer *writer, uint32_t i, uint64_t word)
 	if ((word & VERB_MASK) == VERB_ATTACH && new_reader) {
 		end->policy = writer->request->end[i].policy;
 		end->start = writer->published + 1;
-		end->rung = end->stall_cursor = 0;
+		end->rung = end->stall_cursor = end->ordinal = 0;
+		end->next_due_ns = INT64_MIN;
+		for (uint32_t j = 0; j < WEIR_DUE_MAX; j++) {
+			end->due[j] = 0;
+			atomic_store_explicit(&grant->due[j].word, 0, memory_order_relaxed);
+		}
 		end->stall_since_ns = 0;
 		atomic_store_explicit(&grant->start, end->start, memory_order_relaxed);
 		atomic_store_explicit(&grant->stalled, 0, memory_order_relaxed);
@@ -45,6 +50,7 @@ void weir_writer_attend(struct weir_writer *writer)
 		return;
 	writer->changed = changed;
 	writer->ends = 0;
+	writer->filters = 0;
 	for (uint32_t i = 0; i < writer->geometry.end_count; i++) {
 		struct writer_end *end = &writer->end[i];
 		uint64_t word = atomic_load_explicit(&writer->request->end[i].word, memory_order_acquire);
@@ -53,7 +59,11 @@ void weir_writer_attend(struct weir_writer *writer)
 			comply(writer, i, word);
 		if ((end->ack & VERB_MASK) == VERB_ATTACH || (end->ack & VERB_MASK) == VERB_WITHDRAW)
 			writer->ends |= UINT64_C(1) << i;
-		if (is_granted(end) && end->policy.depth > depth)
+		if (!is_granted(end))
+			continue;
+		if (policy_filters(&end->policy))
+			writer->filters |= 1u << i;
+		if (!policy_picks(&end->policy) && end->policy.depth > depth)
 			depth = end->policy.depth;
 	}
 	writer->depth = depth;
@@ -98,6 +108,13 @@ int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint
 	return 0;
 }
 
+void *weir_writer_meta(struct weir_writer *writer, uint32_t slot)
+{
+	if (slot >= writer->geometry.slot_count || writer->slot[slot].state != SLOT_LOAN)
+		return NULL;
+	return head_meta(writer->head, &writer->geometry, slot);
+}
+
 int weir_writer_drop(struct weir_writer *writer, uint32_t slot)
 {
 	struct slot *own = &writer->slot[slot < WEIR_SLOTS_MAX ? slot : 0];
@@ -131,7 +148,7 @@ static void ring_sleeper(struct weir_writer *writer, struct writer_end *end, uin
 	}
 }
 
-static void ring_sleepers(struct weir_writer *writer)
+static void ring_sleepers(struct weir_writer *writer, uint32_t due)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	FOR_EACH_END(writer, i)
@@ -139,9 +156,14 @@ static void ring_sleepers(struct weir_writer *writer)
 		struct writer_end *end = &writer->end[i];
 		uint64_t sleeping = atomic_load_explicit(&end->map->sleeping, memory_order_relaxed);
 
+		if ((due >> i & 1) == 0)
+			continue;
 		if ((sleeping & SLEEP_ASLEEP) != 0 && sleeping != end->rung)
 			ring_sleeper(writer, end, sleeping);
+		else
+			writer->saved++;
 	}
+	atomic_store_explicit(&writer->head->saved, writer->saved, memory_order_relaxed);
 }
 
 /* model: Publish. Slot and descriptor, then the order word, then `published`: what is not published never existed. */
@@ -149,15 +171,18 @@ int weir_writer_publish(struct weir_writer *writer, struct weir_frame *frame, bo
 {
 	struct slot *slot = &writer->slot[frame->slot < WEIR_SLOTS_MAX ? frame->slot : 0];
 	uint64_t sequence = writer->published + 1;
+	uint32_t due = UINT32_MAX;
 
 	if (frame->slot >= writer->geometry.slot_count || slot->state != SLOT_LOAN ||
-		frame->size_bytes > writer->geometry.slot_bytes ||
+		frame->size_bytes > writer->geometry.slot_bytes || frame->meta_bytes > writer->geometry.meta_bytes ||
 		atomic_load_explicit(&writer->head->ended, memory_order_relaxed) != 0)
 		return -EINVAL;
 	if (frame->dropped_before != 0) {
 		writer->lost_total += frame->dropped_before;
 		atomic_store_explicit(&writer->head->source_lost, writer->lost_total, memory_order_relaxed);
 	}
+	if (writer->filters != 0)
+		due = writer_judge_due(writer, frame, sequence);
 	writer->descriptor[frame->slot] = (struct descriptor){
 		.sequence = sequence,
 		.lost_total = writer->lost_total,
@@ -168,6 +193,8 @@ int weir_writer_publish(struct weir_writer *writer, struct weir_frame *frame, bo
 		.wall_ns = frame->wall_ns,
 		.flags = frame->flags,
 		.size_bytes = frame->size_bytes,
+		.meta_bytes = frame->meta_bytes,
+		.due = due,
 	};
 	atomic_store_explicit(&writer->order[sequence & (writer->geometry.order_count - 1)],
 		sequence << ORDER_SLOT_BITS | frame->slot, memory_order_relaxed);
@@ -179,7 +206,9 @@ int weir_writer_publish(struct weir_writer *writer, struct weir_frame *frame, bo
 	slot->kept = keep;
 	if (!keep)
 		writer->loans--;
-	ring_sleepers(writer);
+	if (writer->filters != 0)
+		writer_announce_due(writer, due & writer->filters, sequence, frame->slot);
+	ring_sleepers(writer, due);
 	return 0;
 }
 
@@ -191,7 +220,7 @@ void weir_writer_count_copy(struct weir_writer *writer)
 void weir_writer_end(struct weir_writer *writer)
 {
 	atomic_store_explicit(&writer->head->ended, writer->published + 1, memory_order_release);
-	ring_sleepers(writer);
+	ring_sleepers(writer, UINT32_MAX);
 }
 
 bool weir_writer_drained(struct weir_writer *writer)

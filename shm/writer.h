@@ -28,6 +28,9 @@ struct writer_end {
 	uint64_t rung;	       /* the last sleeping word that we rang */
 	uint64_t stall_cursor; /* where it blocked us last, since stall_since_ns (0: it does not) */
 	int64_t stall_since_ns;
+	uint64_t ordinal;	    /* frames that were due for it so far */
+	uint64_t due[WEIR_DUE_MAX]; /* the sequences in its due words */
+	int64_t next_due_ns;	    /* max_fps: no frame before this time */
 	struct weir_policy policy;
 	struct end *map;
 	sem_t *bell;
@@ -44,10 +47,13 @@ struct weir_writer {
 	int space_eventfd;
 	uint64_t changed; /* value of request->changed that we complied with */
 	uint64_t published, retired;
-	uint64_t lost_total; /* frames that the source lost */
-	uint64_t ends;	     /* bit k: end k is granted or withdrawn, so its pins count */
-	uint32_t depth;	     /* the newest so many frames are never retired */
-	uint32_t loans;	     /* slots on loan or kept */
+	uint64_t lost_total;		  /* frames that the source lost */
+	uint64_t ends;			  /* bit k: end k is granted or withdrawn, so its pins count */
+	uint32_t filters;		  /* bit k: end k does not want every frame */
+	uint64_t saved;			  /* rings that a reader did not need */
+	uint32_t due[2 * WEIR_SLOTS_MAX]; /* by sequence, modulo order_count: which ends want it */
+	uint32_t depth;			  /* the newest so many frames are never retired */
+	uint32_t loans;			  /* slots on loan or kept */
 	uint64_t refilled_ticks;
 	uint64_t space_epoch;
 	uint32_t free_count;
@@ -55,6 +61,8 @@ struct weir_writer {
 	struct slot slot[WEIR_SLOTS_MAX];
 	struct writer_end end[WEIR_READERS_MAX];
 };
+
+static_assert(WEIR_READERS_MAX <= 32, "a reader is a bit of due");
 
 /* Calls body for each end whose pins count: granted or withdrawn, but not reaped. */
 #define FOR_EACH_END(writer, i)                                                                                        \
@@ -73,6 +81,12 @@ static inline bool writer_waits_for(const struct writer_end *end)
 
 /* A lossless reader's cursor, clamped to what can be true. */
 uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end *end);
+
+/* Which readers want a frame: bit k for end k. Called once for each frame, in order. */
+uint32_t writer_judge_due(struct weir_writer *writer, const struct weir_frame *frame, uint64_t sequence);
+
+/* Makes a published frame the newest one that is due for these readers. */
+void writer_announce_due(struct weir_writer *writer, uint32_t due, uint64_t sequence, uint32_t slot);
 
 /* Finds published slots that nobody needs any more, and makes them free. */
 void writer_refill(struct weir_writer *writer);

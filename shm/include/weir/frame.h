@@ -71,6 +71,8 @@ struct weir_frame {
 	uint32_t size_bytes;		     /* of the payload; at most the slot's size */
 	uint32_t slot;			     /* which slot; identifies the loan or the pin, otherwise of no meaning */
 	uint32_t pin;			     /* reader: which of its pins holds the frame */
+	uint32_t meta_bytes;		     /* of metadata; at most the ring's meta_bytes */
+	const uint8_t *meta;		     /* reader: what the writer put into weir_writer_meta(); treat as data */
 	const uint8_t *data; /* the payload; for a reader a read-only mapping, valid until release. Its writer may be
 			      * hostile: treat it as pixels; copy what has lengths in it before parsing it */
 };

@@ -44,6 +44,11 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
  * be something to acquire, at most until deadline_ns and WEIR_WAIT_BOUND_NS. 0: try acquire; -ETIMEDOUT: deadline. */
 int weir_reader_wait(struct weir_reader *reader, int64_t deadline_ns);
 
+/* Lets weir_reader_wait() spin for up to spin_ns around the moment at which the cadence so far makes it expect the next
+ * frame: a few microseconds of latency instead of a wake-up's fifty, for so much CPU time a frame. 0: off, the default;
+ * at most WEIR_WAIT_BOUND_NS. -EINVAL. */
+int weir_reader_set_spin(struct weir_reader *reader, int64_t spin_ns);
+
 /* (2) For a loop: arm, then poll() the fd for POLLIN for at most WEIR_WAIT_BOUND_NS, then disarm and acquire until
  * -EAGAIN. arm returns 1 if there is something to acquire already (do not sleep), else 0. The fd is the reader's. */
 int weir_reader_fd(const struct weir_reader *reader);

@@ -19,6 +19,7 @@ extern "C" {
 #define WEIR_READERS_MAX   32
 #define WEIR_SLOTS_MAX	   1024
 #define WEIR_HELD_MAX	   16 /* frames that one reader may hold */
+#define WEIR_DUE_MAX	   8
 #define WEIR_RING_FDS_MAX  (4 + 3 * WEIR_READERS_MAX)
 #define WEIR_WAIT_BOUND_NS 100000000 /* every sleeper looks again after this time at the latest */
 
@@ -36,6 +37,7 @@ struct weir_ring_config {
 	uint32_t slot_count; /* default 8; at most WEIR_SLOTS_MAX */
 	uint32_t slot_bytes; /* default format.payload_bytes; rounded up to a page */
 	uint32_t ends;	     /* how many readers can be attached at a time; default 8 */
+	uint32_t meta_bytes; /* room for metadata with each frame; default 256, at most 4096 */
 	uint32_t loans;	     /* slots that the writer fills or keeps at a time; default 2 */
 	bool no_semaphores;  /* no bells but eventfds: for readers that the writer does not trust */
 };
@@ -52,16 +54,20 @@ enum weir_on_stall {
 };
 
 struct weir_policy {
-	uint32_t mode;	   /* enum weir_policy_mode */
-	uint32_t depth;	   /* frames of backlog kept for this reader; default 1, for lossless 2 */
-	uint32_t max_held; /* frames held at a time; default 1, at most WEIR_HELD_MAX */
-	uint32_t on_stall; /* enum weir_on_stall */
-	int64_t stall_ns;  /* lossless: how long the writer waits; default 2 s */
+	uint32_t mode;	    /* enum weir_policy_mode */
+	uint32_t depth;	    /* frames of backlog kept for this reader; default 1, for lossless 2; with every_nth
+			     * or max_fps the frames that it wants are counted, at most WEIR_DUE_MAX */
+	uint32_t max_held;  /* frames held at a time; default 1, at most WEIR_HELD_MAX */
+	uint32_t on_stall;  /* enum weir_on_stall */
+	int64_t stall_ns;   /* lossless: how long the writer waits; default 2 s */
+	uint32_t every_nth; /* of all frames only the 1st, n+1st, 2n+1st…; default all */
+	double max_fps;	    /* no more frames a second than this, by capture time (or pts); default all */
+	bool async_io;	    /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
 };
 
 /* The descriptors of one role, for sending to the process that plays it (SCM_RIGHTS) or for opening in this one. */
 struct weir_ring_fds {
-	uint32_t role; /* 1 writer, 2 reader */
+	uint32_t role; /* 1 writer, 2 reader, 3 observer */
 	uint32_t end;  /* reader: which end */
 	uint32_t count;
 	int fd[WEIR_RING_FDS_MAX]; /* -1 where the ring has no such object */
@@ -97,13 +103,22 @@ int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_
 int weir_ring_withdraw(struct weir_ring *ring, uint32_t end);
 
 /* Says that a reader is dead and reaped (or left and closed everything): its pins count no more. Never call it for a
- * process that may still run. The end is reused after the writer has acknowledged it. -EINVAL: not attached. */
+ * process that may still run. The end is reused after the writer has acknowledged it. Returns 1 if the reader did
+ * asynchronous I/O (policy.async_io) and held frames: the kernel may still read or write their slots, so its pins
+ * stand for ever; begin the next generation. -EINVAL: not attached. */
 int weir_ring_reap(struct weir_ring *ring, uint32_t end);
 
 /* Says that the writer is dead and reaped: readers drain the backlog, then get -EPIPE. Rings all eventfds. */
 void weir_ring_writer_gone(struct weir_ring *ring);
 
 void weir_ring_fds_close(struct weir_ring_fds *fds);
+
+/* Descriptors for a third process that only looks at the counters. The caller owns them. -EMFILE. */
+int weir_ring_observer_fds(struct weir_ring *ring, struct weir_ring_fds *fds);
+
+/* Opens a ring for looking: of all functions here only free, format, generation, stats and end_stats may be called on
+ * it. Takes over the descriptors. -EINVAL: not an observer's; -EPROTO: not a ring of this version; -ENOMEM. */
+int weir_ring_observe(struct weir_ring **ring, struct weir_ring_fds *fds);
 
 const struct weir_format *weir_ring_format(const struct weir_ring *ring);
 uint64_t weir_ring_generation(const struct weir_ring *ring);
@@ -114,6 +129,7 @@ struct weir_ring_stats {
 	uint64_t copied;		       /* frames that the writer had to copy into a slot */
 	uint64_t claim_waits;		       /* times that the writer found no free slot */
 	uint64_t rung_eventfd, rung_semaphore; /* wake-ups sent, by kind */
+	uint64_t rings_saved;		       /* times that a reader was awake and needed none */
 	uint64_t stalled;		       /* lossless readers degraded or evicted */
 	uint32_t slot_count, free_low_water;   /* the fewest free slots seen */
 	bool ended;			       /* end of stream was published */
@@ -130,6 +146,10 @@ struct weir_end_stats {
 	uint64_t skipped;			 /* frames that its policy passed over */
 	uint64_t woken_eventfd, woken_semaphore; /* times that it slept and was woken, by kind */
 	uint32_t held;
+	uint64_t cursor; /* the next sequence that it will look at; UINT64_MAX: it left */
+	struct weir_policy policy;
+	/* From capture to acquire, of frames with a capture time; a quantile is right within a factor of 1.5. */
+	int64_t latency_p50_ns, latency_p99_ns, latency_max_ns;
 };
 
 /* Counters as they stand now; written by the peers, so plausible but not trustworthy. Neither blocks. -EINVAL: end. */

@@ -38,6 +38,10 @@ int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint
  * it; then it stays on loan. */
 int weir_writer_publish(struct weir_writer *writer, struct weir_frame *frame, bool keep);
 
+/* The room for metadata of a claimed slot, the ring's meta_bytes long; set frame->meta_bytes to what is used of it.
+ * NULL: the slot is not on loan. */
+void *weir_writer_meta(struct weir_writer *writer, uint32_t slot);
+
 /* Gives a claimed slot back unpublished, or ends the keeping of a published one. -EINVAL: neither. */
 int weir_writer_drop(struct weir_writer *writer, uint32_t slot);
 

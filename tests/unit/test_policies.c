@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring_fixture.h"
+
+#include <stdlib.h>
+
+static struct weir_ring_config config_16;
+
+static int setup(void **state)
+{
+	config_16 = fixture_config(16);
+	return 0;
+}
+
+static struct weir_end_stats stats_of(struct fixture *fixture, uint32_t reader)
+{
+	struct weir_end_stats stats;
+
+	assert_int_equal(weir_ring_end_stats(fixture->ring, fixture->end[reader], &stats), 0);
+	return stats;
+}
+
+static void publish_at(struct fixture *fixture, int64_t capture_ns)
+{
+	struct weir_frame frame;
+	uint8_t *payload;
+
+	assert_int_equal(weir_writer_claim(fixture->writer, &frame, &payload), 0);
+	frame.capture_ns = capture_ns;
+	assert_int_equal(weir_writer_publish(fixture->writer, &frame, false), 0);
+}
+
+static void every_nth_of_the_newest_is_kept_until_the_next_one_is_due(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .every_nth = 10 };
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 10); /* 1 is due, 2 to 10 are not, and have reused every other slot */
+	fixture_take(&f, 0, 1);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	fixture_publish_many(&f, 500);
+	fixture_take(&f, 0, 501);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	assert_int_equal(stats_of(&f, 0).delivered, 2);
+	assert_int_equal(stats_of(&f, 0).overtaken, 49);
+	assert_int_equal(stats_of(&f, 0).skipped, 450);
+	fixture_close(&f);
+}
+
+static void every_nth_with_a_depth_keeps_that_many_due_frames(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 3, .every_nth = 7 };
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 700);
+	fixture_take(&f, 0, 680);
+	fixture_take(&f, 0, 687);
+	fixture_take(&f, 0, 694);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	fixture_close(&f);
+}
+
+static void a_lossless_reader_with_every_nth_gets_each_of_them_and_blocks_for_no_other(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .every_nth = 5 };
+	struct fixture f;
+	uint64_t expected = 1, taken = 0;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	for (uint64_t sequence = 1; sequence <= 1000; sequence++) {
+		while (fixture_publish(&f) < 0) {
+			fixture_take(&f, 0, expected);
+			expected += 5;
+			taken++;
+		}
+	}
+	for (; expected <= 1000; expected += 5, taken++)
+		fixture_take(&f, 0, expected);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	assert_int_equal(taken, 200);
+	assert_int_equal(stats_of(&f, 0).delivered, 200);
+	assert_int_equal(stats_of(&f, 0).skipped, 800);
+	assert_int_equal(stats_of(&f, 0).overtaken, 0);
+	weir_writer_end(f.writer);
+	assert_int_equal(fixture_try(&f, 0), -ENODATA);
+	fixture_close(&f);
+}
+
+static void a_reader_that_picks_gets_the_end_of_the_stream(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .every_nth = 10 };
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 15);
+	weir_writer_end(f.writer);
+	fixture_take(&f, 0, 11);
+	assert_int_equal(fixture_try(&f, 0), -ENODATA);
+	fixture_close(&f);
+}
+
+static void a_frame_that_is_not_due_rings_nobody(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .every_nth = 4 };
+	struct weir_ring_stats stats;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 1);
+	fixture_take(&f, 0, 1);
+	assert_int_equal(weir_reader_arm(f.reader[0]), 0);
+	fixture_publish_many(&f, 3);
+	weir_ring_stats(f.ring, &stats);
+	assert_int_equal(stats.rung_eventfd, 0);
+	fixture_publish_many(&f, 1);
+	weir_ring_stats(f.ring, &stats);
+	assert_int_equal(stats.rung_eventfd, 1);
+	weir_reader_disarm(f.reader[0]);
+	fixture_take(&f, 0, 5);
+	fixture_close(&f);
+}
+
+static void max_fps_thins_out_jittering_times_to_the_rate(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .max_fps = 10 };
+	struct weir_frame frame;
+	struct fixture f;
+	int taken = 0;
+
+	srand(1);
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	for (int i = 0; i < 3000; i++) { /* 100 s at 30 fps, times up to 1 ms off */
+		publish_at(&f, 1000000000 + i * INT64_C(33333333) + rand() % 2000000 - 1000000);
+		while (weir_reader_acquire(f.reader[0], &frame) == 0) {
+			taken++;
+			assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+		}
+	}
+	assert_in_range(taken, 990, 1001);
+	fixture_close(&f);
+}
+
+static void max_fps_follows_a_source_whose_clock_jumps(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .max_fps = 1 };
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	publish_at(&f, INT64_C(1000000000000));
+	assert_int_equal(fixture_try(&f, 0), 0);
+	publish_at(&f, 5); /* back to the start */
+	assert_int_equal(weir_reader_release(f.reader[0], &(struct weir_frame){ .sequence = 1 }), 0);
+	assert_int_equal(fixture_try(&f, 0), 0);
+	fixture_close(&f);
+}
+
+static void slots_for_a_picking_reader_are_counted(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 4, .every_nth = 2, .max_held = 3 };
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_ring_slots_needed(f.ring, &policy), 3 + 4 + 1 + 2 + 1);
+	policy.depth = WEIR_DUE_MAX + 1;
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), -EINVAL);
+	policy.depth = 1, policy.max_fps = -1;
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), -EINVAL);
+	fixture_close(&f);
+}
+
+static void metadata_travels_with_its_frame(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+	uint8_t *payload;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS });
+	for (int i = 1; i <= 3; i++) {
+		assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
+		memset(weir_writer_meta(f.writer, frame.slot), i, (size_t)i * 10);
+		frame.meta_bytes = (uint32_t)i * 10;
+		assert_int_equal(weir_writer_publish(f.writer, &frame, false), 0);
+		assert_null(weir_writer_meta(f.writer, frame.slot));
+	}
+	for (int i = 1; i <= 3; i++) {
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(frame.meta_bytes, i * 10);
+		for (int j = 0; j < i * 10; j++)
+			assert_int_equal(frame.meta[j], i);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	}
+	assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
+	frame.meta_bytes = 257;
+	assert_int_equal(weir_writer_publish(f.writer, &frame, false), -EINVAL);
+	fixture_close(&f);
+}
+
+static void the_latency_histogram_counts_from_capture_to_acquire(void **state)
+{
+	struct weir_end_stats stats;
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS });
+	for (int i = 0; i < 100; i++) {
+		publish_at(&f, fixture_now_ns() - (i < 95 ? 10000000 : 3000000000)); /* 10 ms or 3 s ago */
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	}
+	stats = stats_of(&f, 0);
+	assert_in_range(stats.latency_p50_ns, 10000000, 1000000000);
+	assert_in_range(stats.latency_p99_ns, 3000000000, 6000000000);
+	assert_in_range(stats.latency_max_ns, 3000000000, 60000000000);
+	fixture_close(&f);
+}
+
+static void an_observer_sees_the_counters_and_cannot_write(void **state)
+{
+	struct weir_ring *observer;
+	struct weir_end_stats end;
+	struct weir_ring_stats stats;
+	struct weir_ring_fds fds;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 2 });
+	assert_int_equal(weir_ring_observer_fds(f.ring, &fds), 0);
+	assert_int_equal(fds.fd[0], -1); /* no pictures */
+	assert_int_equal(weir_ring_observe(&observer, &fds), 0);
+	fixture_publish_many(&f, 5);
+	fixture_take(&f, 0, 4);
+	weir_ring_stats(observer, &stats);
+	assert_int_equal(stats.published, 5);
+	assert_int_equal(stats.slot_count, 16);
+	assert_int_equal(weir_ring_end_stats(observer, f.end[0], &end), 0);
+	assert_int_equal(end.delivered, 1);
+	assert_int_equal(end.overtaken, 3);
+	assert_int_equal(end.cursor, 5);
+	assert_int_equal(end.policy.depth, 2);
+	assert_true(end.attached);
+	assert_int_equal(weir_ring_end_stats(observer, 7, &end), -EINVAL);
+	weir_ring_free(&observer);
+	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
+	assert_int_equal(weir_ring_observe(&observer, &fds), -EINVAL);
+	fixture_close(&f);
+}
+
+static void a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped(void **state)
+{
+	struct weir_frame held;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LATEST, .async_io = true });
+	fixture_publish_many(&f, 1);
+	held = fixture_acquire(&f, 0, 1);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 1);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS });
+	while (fixture_publish(&f) == 0) /* uses every slot that it can */
+		;
+	fixture_check(&held);
+	fixture_close(&f);
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LATEST, .async_io = true });
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0); /* it held nothing */
+	fixture_close(&f);
+}
+
+static void a_spinning_wait_still_ends_by_its_deadline(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LATEST });
+	assert_int_equal(weir_reader_set_spin(f.reader[0], -1), -EINVAL);
+	assert_int_equal(weir_reader_set_spin(f.reader[0], 2000000), 0);
+	for (int i = 0; i < 5; i++) {
+		fixture_publish_many(&f, 1);
+		assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() + 1000000000), 0);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+		assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() - 1), -ETIMEDOUT);
+	}
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_nth_of_the_newest_is_kept_until_the_next_one_is_due),
+		cmocka_unit_test(every_nth_with_a_depth_keeps_that_many_due_frames),
+		cmocka_unit_test(a_lossless_reader_with_every_nth_gets_each_of_them_and_blocks_for_no_other),
+		cmocka_unit_test(a_reader_that_picks_gets_the_end_of_the_stream),
+		cmocka_unit_test(a_frame_that_is_not_due_rings_nobody),
+		cmocka_unit_test(max_fps_thins_out_jittering_times_to_the_rate),
+		cmocka_unit_test(max_fps_follows_a_source_whose_clock_jumps),
+		cmocka_unit_test(slots_for_a_picking_reader_are_counted),
+		cmocka_unit_test(metadata_travels_with_its_frame),
+		cmocka_unit_test(the_latency_histogram_counts_from_capture_to_acquire),
+		cmocka_unit_test(an_observer_sees_the_counters_and_cannot_write),
+		cmocka_unit_test(a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped),
+		cmocka_unit_test(a_spinning_wait_still_ends_by_its_deadline),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
