@@ -63,6 +63,7 @@ struct geometry {
 	uint32_t end_count;
 	uint32_t loans;
 	uint32_t has_bells;
+	uint32_t has_sockets; /* wake-ups are messages on a socket pair for each end, not eventfds */
 	uint32_t meta_bytes;
 	struct weir_format format;
 };

@@ -263,7 +263,7 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
 	space = atomic_load_explicit(&reader->head->space, memory_order_relaxed);
 	if ((space & SLEEP_ASLEEP) != 0 && space != reader->space_rung) {
 		reader->space_rung = space;
-		eventfd_ring(reader->space_eventfd);
+		wake_ring(reader->space_fd, reader->geometry.has_sockets);
 	}
 	return 0;
 }
@@ -313,9 +313,9 @@ static int take_ring(struct weir_reader *reader, struct weir_ring_fds *fds)
 	if (reader->picks && reader->policy.depth > WEIR_DUE_MAX)
 		return -EPROTO;
 	reader->index = fds->end;
-	reader->eventfd = end_fd[RING_END_FD_EVENTFD];
-	reader->space_eventfd = fds->fd[RING_FD_SPACE];
-	end_fd[RING_END_FD_EVENTFD] = fds->fd[RING_FD_SPACE] = -1;
+	reader->wake_fd = end_fd[RING_END_FD_WAKE];
+	reader->space_fd = reader->geometry.has_sockets ? reader->wake_fd : fds->fd[RING_FD_SPACE];
+	end_fd[RING_END_FD_WAKE] = fds->fd[RING_FD_SPACE] = -1;
 	return 0;
 }
 
@@ -330,7 +330,7 @@ int weir_reader_open(struct weir_reader **reader, struct weir_ring_fds *fds)
 	made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		goto fail;
-	made->eventfd = made->space_eventfd = -1;
+	made->wake_fd = made->space_fd = -1;
 	r = take_ring(made, fds);
 	if (r < 0)
 		goto fail;
@@ -357,16 +357,17 @@ void weir_reader_free(struct weir_reader **reader)
 			atomic_store_explicit(&old->end->pin[i], 0, memory_order_release);
 		atomic_store_explicit(&old->end->cursor, UINT64_MAX, memory_order_release);
 		atomic_store_explicit(&old->end->left, 1, memory_order_release);
-		if (old->space_eventfd >= 0)
-			eventfd_ring(old->space_eventfd);
+		if (old->space_fd >= 0)
+			wake_ring(old->space_fd, old->geometry.has_sockets);
 	}
 	segment_unmap(old->data, layout_data_bytes(&old->geometry));
 	segment_unmap(old->head, layout_head_bytes(&old->geometry));
 	segment_unmap(old->request, layout_request_bytes());
 	segment_unmap(old->end, LAYOUT_PAGE);
 	segment_unmap(old->bell, LAYOUT_PAGE);
-	segment_close(&old->eventfd);
-	segment_close(&old->space_eventfd);
+	if (old->space_fd != old->wake_fd)
+		segment_close(&old->space_fd);
+	segment_close(&old->wake_fd);
 	free(old);
 	*reader = NULL;
 }

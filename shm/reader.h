@@ -29,7 +29,8 @@ struct weir_reader {
 	uint64_t sleep_word; /* our last one */
 	uint64_t space_rung; /* the last sleeping word of the writer that we rang */
 	uint32_t index;
-	int eventfd, space_eventfd;
+	int wake_fd;		      /* wakes us */
+	int space_fd;		      /* wakes the writer; with sockets the same as wake_fd */
 	uint64_t held[WEIR_HELD_MAX]; /* sequences; 0: this pin is free */
 	bool filters, picks;	      /* policy_filters(), policy_picks() */
 	uint64_t ordinal;	      /* of the last due frame */

@@ -25,6 +25,11 @@ static uint32_t power_of_two_from(uint32_t least)
 	return power;
 }
 
+static uint32_t ring_backing(const struct weir_ring_config *config)
+{
+	return config->untrusted ? WEIR_BACKING_SEALED : config->backing;
+}
+
 static int make_geometry(struct geometry *geometry, const struct weir_ring_config *config)
 {
 	uint64_t slot_bytes = layout_pages(config->slot_bytes != 0 ? config->slot_bytes : config->format.payload_bytes);
@@ -39,7 +44,8 @@ static int make_geometry(struct geometry *geometry, const struct weir_ring_confi
 		.end_count = config->ends != 0 ? config->ends : ENDS_DEFAULT,
 		.meta_bytes = (config->meta_bytes != 0 ? config->meta_bytes + 7 : META_DEFAULT) & ~7u,
 		.loans = config->loans != 0 ? config->loans : LOANS_DEFAULT,
-		.has_bells = !config->no_semaphores,
+		.has_bells = !config->no_semaphores && !config->untrusted,
+		.has_sockets = config->untrusted,
 		.format = config->format,
 	};
 
@@ -75,7 +81,7 @@ int weir_ring_space(const struct weir_ring_config *config, uint64_t *needed_byte
 	*needed_bytes = layout_data_bytes(&geometry) + layout_head_bytes(&geometry) + layout_request_bytes() +
 			(uint64_t)geometry.end_count * LAYOUT_PAGE * (geometry.has_bells ? 2 : 1);
 	*available_bytes = UINT64_MAX;
-	if (config->backing == WEIR_BACKING_POSIX && statvfs("/dev/shm", &fs) == 0 && fs.f_blocks != 0)
+	if (ring_backing(config) == WEIR_BACKING_POSIX && statvfs("/dev/shm", &fs) == 0 && fs.f_blocks != 0)
 		*available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	return 0;
 }
@@ -90,13 +96,21 @@ static int create_segment(int *fd, uint32_t backing, uint64_t bytes)
 	return 0;
 }
 
-static int create_eventfd(int *fd)
+static int create_wake(int *fd, int *peer_fd)
 {
-	int made = eventfd_create();
+	int made[2], r;
 
-	if (made < 0)
-		return made;
-	*fd = made;
+	if (peer_fd == NULL) {
+		made[0] = wake_create_eventfd();
+		if (made[0] < 0)
+			return made[0];
+	} else {
+		r = wake_create_sockets(made);
+		if (r < 0)
+			return r;
+		*peer_fd = made[1];
+	}
+	*fd = made[0];
 	return 0;
 }
 
@@ -107,7 +121,7 @@ static int create_end(const struct weir_ring *ring, struct ring_end *end)
 	if ((r = create_segment(&end->fd, ring->backing, LAYOUT_PAGE)) < 0 ||
 		(r = segment_seal(ring->backing, end->fd, SEGMENT_SEALS_FIXED)) < 0 ||
 		(r = segment_map((void **)&end->map, end->fd, LAYOUT_PAGE, false)) < 0 ||
-		(r = create_eventfd(&end->eventfd)) < 0)
+		(r = create_wake(&end->wake_fd, ring->geometry.has_sockets ? &end->peer_fd : NULL)) < 0)
 		return r;
 	if (!ring->geometry.has_bells)
 		return 0;
@@ -129,7 +143,7 @@ static int create_objects(struct weir_ring *ring)
 		(r = create_segment(&ring->request_fd, ring->backing, layout_request_bytes())) < 0 ||
 		(r = segment_map((void **)&ring->request, ring->request_fd, layout_request_bytes(), true)) < 0 ||
 		(r = segment_seal(ring->backing, ring->request_fd, SEGMENT_SEALS_OURS)) < 0 ||
-		(r = create_eventfd(&ring->space_eventfd)) < 0)
+		(r = create_wake(&ring->space_eventfd, NULL)) < 0)
 		return r;
 	ring->request->geometry = *geometry;
 	for (uint32_t i = 0; i < geometry->end_count; i++)
@@ -146,7 +160,7 @@ struct weir_ring *ring_alloc(void)
 		return NULL;
 	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = -1;
 	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
-		made->end[i].fd = made->end[i].bell_fd = made->end[i].eventfd = -1;
+		made->end[i].fd = made->end[i].bell_fd = made->end[i].wake_fd = made->end[i].peer_fd = -1;
 	return made;
 }
 
@@ -157,7 +171,7 @@ int weir_ring_create(struct weir_ring **ring, const struct weir_ring_config *con
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->backing = config->backing;
+	made->backing = ring_backing(config);
 	r = make_geometry(&made->geometry, config);
 	if (r < 0)
 		goto fail;
@@ -181,7 +195,8 @@ void weir_ring_free(struct weir_ring **ring)
 		segment_unmap(old->end[i].map, LAYOUT_PAGE);
 		segment_close(&old->end[i].fd);
 		segment_close(&old->end[i].bell_fd);
-		segment_close(&old->end[i].eventfd);
+		segment_close(&old->end[i].wake_fd);
+		segment_close(&old->end[i].peer_fd);
 	}
 	segment_unmap(old->head, layout_head_bytes(&old->geometry));
 	segment_unmap(old->request, layout_request_bytes());
@@ -265,7 +280,7 @@ static void post_request(struct weir_ring *ring, uint32_t i, enum verb verb)
 	atomic_store_explicit(&request->end[i].word, ring->end[i].id << VERB_BITS | verb, memory_order_release);
 	atomic_fetch_add_explicit(&request->changed, 1, memory_order_release);
 	/* A writer that waits for a slot sleeps on this one. */
-	eventfd_ring(ring->space_eventfd);
+	wake_ring(ring->space_eventfd, false);
 }
 
 int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, uint32_t *end)
@@ -323,5 +338,5 @@ void weir_ring_writer_gone(struct weir_ring *ring)
 {
 	atomic_store_explicit(&ring->request->writer_gone, 1, memory_order_release);
 	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
-		eventfd_ring(ring->end[i].eventfd);
+		wake_ring(ring->end[i].wake_fd, ring->geometry.has_sockets);
 }

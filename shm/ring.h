@@ -13,14 +13,16 @@ enum ring_role { RING_ROLE_WRITER = 1, RING_ROLE_READER = 2, RING_ROLE_OBSERVER 
 
 /* Where the descriptors stand in struct weir_ring_fds: the ring's four, then three for each end. */
 enum ring_fd { RING_FD_DATA, RING_FD_HEAD, RING_FD_REQUEST, RING_FD_SPACE, RING_FD_ENDS };
-enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_EVENTFD, RING_END_FDS };
+enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_WAKE, RING_END_FDS };
 
 /* The supervisor's side. An observer has only head, request and the ends' maps, all read-only. */
 struct ring_end {
 	uint64_t id;   /* of the last attachment; 0: never used */
 	bool attached; /* not reaped yet */
 	struct weir_policy policy;
-	int fd, bell_fd, eventfd;
+	int fd, bell_fd;
+	int wake_fd; /* wakes the reader */
+	int peer_fd; /* with sockets the reader's side of it, else -1 */
 	struct end *map;
 };
 

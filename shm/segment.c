@@ -8,12 +8,16 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <weir/ring.h>
+
+/* No more messages than this are taken at once: a peer can send without end. */
+#define DRAIN_MAX 64
 
 /* shm_open() is open() in /dev/shm. O_TMPFILE is the same object without the moment in which a SIGKILL between open and
  * unlink would leave a name behind; where it is missing, the name is random, exclusive, and gone at once. */
@@ -137,32 +141,45 @@ int64_t clock_now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-int eventfd_create(void)
+int wake_create_eventfd(void)
 {
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
 }
 
-void eventfd_ring(int fd)
+int wake_create_sockets(int fd[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0 ? -errno : 0;
+}
+
+void wake_ring(int fd, bool socket)
 {
 	int saved = errno;
 
-	eventfd_write(fd, 1);
+	if (socket)
+		send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		eventfd_write(fd, 1);
 	errno = saved;
 }
 
-bool eventfd_clear(int fd)
+bool wake_clear(int fd, bool socket)
 {
 	uint64_t count;
 	int saved = errno;
-	bool rung = preadv2(fd, &(struct iovec){ &count, sizeof(count) }, 1, -1, RWF_NOWAIT) == sizeof(count);
+	bool rung = false;
 
+	if (!socket)
+		rung = preadv2(fd, &(struct iovec){ &count, sizeof(count) }, 1, -1, RWF_NOWAIT) == sizeof(count);
+	else
+		for (int i = 0; i < DRAIN_MAX && recv(fd, &count, sizeof(count), MSG_DONTWAIT) > 0; i++)
+			rung = true;
 	errno = saved;
 	return rung;
 }
 
-int eventfd_wait(int fd, int64_t deadline_ns)
+int wake_wait(int fd, int64_t deadline_ns)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	int64_t left_ns = deadline_ns - clock_now_ns();

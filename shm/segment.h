@@ -34,13 +34,18 @@ void segment_unmap(void *map, uint64_t bytes);
 void segment_close(int *fd);
 int64_t clock_now_ns(void);
 
-/* Adds 1; a full counter has its reader awake anyway. The eventfd must be non-blocking, as eventfd_create() makes it.
- */
-int eventfd_create(void);
-void eventfd_ring(int fd);
-/* Clears an eventfd; true if it was rung. Never blocks, even if a peer has cleared its O_NONBLOCK. */
-bool eventfd_clear(int fd);
+/* A wake-up: an eventfd between processes of one family, one side of a socket pair towards others. */
+int wake_create_eventfd(void);
+int wake_create_sockets(int fd[2]);
+
+/* Wakes whoever polls the other side. A full one has its reader awake anyway. Never blocks as long as the eventfd is as
+ * we made it: nobody that we do not trust may hold a descriptor of it. */
+void wake_ring(int fd, bool socket);
+
+/* Clears it; true if it was rung. Never blocks, even if a peer has cleared O_NONBLOCK. */
+bool wake_clear(int fd, bool socket);
+
 /* Waits for it, at most for WEIR_WAIT_BOUND_NS and not beyond the deadline. 0 or -ETIMEDOUT: deadline. */
-int eventfd_wait(int fd, int64_t deadline_ns);
+int wake_wait(int fd, int64_t deadline_ns);
 
 #endif

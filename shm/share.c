@@ -25,20 +25,23 @@ static int share(struct weir_ring_fds *fds, int fd, bool readonly)
 
 static int share_ring(const struct weir_ring *ring, struct weir_ring_fds *fds, bool readonly)
 {
+	/* Who is not trusted rings the writer by its own socket. */
+	int space_fd = readonly && ring->geometry.has_sockets ? -1 : ring->space_eventfd;
 	int r;
 
 	if ((r = share(fds, ring->data_fd, readonly)) < 0 || (r = share(fds, ring->head_fd, readonly)) < 0 ||
-		(r = share(fds, ring->request_fd, true)) < 0 || (r = share(fds, ring->space_eventfd, false)) < 0)
+		(r = share(fds, ring->request_fd, true)) < 0 || (r = share(fds, space_fd, false)) < 0)
 		return r;
 	return 0;
 }
 
 static int share_end(const struct ring_end *end, struct weir_ring_fds *fds, bool readonly)
 {
+	bool peer = !readonly && end->peer_fd >= 0;
 	int r;
 
 	if ((r = share(fds, end->fd, readonly)) < 0 || (r = share(fds, end->bell_fd, false)) < 0 ||
-		(r = share(fds, end->eventfd, false)) < 0)
+		(r = share(fds, peer ? end->peer_fd : end->wake_fd, false)) < 0)
 		return r;
 	return 0;
 }

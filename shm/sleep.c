@@ -24,7 +24,7 @@ static void wake_up(struct weir_reader *reader)
 
 int weir_reader_fd(const struct weir_reader *reader)
 {
-	return reader->eventfd;
+	return reader->wake_fd;
 }
 
 int weir_reader_arm(struct weir_reader *reader)
@@ -38,7 +38,7 @@ int weir_reader_arm(struct weir_reader *reader)
 void weir_reader_disarm(struct weir_reader *reader)
 {
 	wake_up(reader);
-	if (eventfd_clear(reader->eventfd))
+	if (wake_clear(reader->wake_fd, reader->geometry.has_sockets))
 		reader_add(&reader->end->woken_eventfd, 1);
 }
 
@@ -50,7 +50,7 @@ static int sleep_until(struct weir_reader *reader, int64_t deadline_ns)
 	if (reader->bell == NULL) {
 		if (weir_reader_arm(reader) != 0)
 			return 0;
-		r = eventfd_wait(reader->eventfd, deadline_ns);
+		r = wake_wait(reader->wake_fd, deadline_ns);
 		weir_reader_disarm(reader);
 		return r;
 	}

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "ring.h"
 #include "segment.h"
@@ -143,7 +144,7 @@ static void ring_sleeper(struct weir_writer *writer, struct writer_end *end, uin
 		ring_bell_post(end->bell);
 		writer_count(&writer->head->rung_semaphore);
 	} else {
-		eventfd_ring(end->eventfd);
+		wake_ring(end->wake_fd, writer->geometry.has_sockets);
 		writer_count(&writer->head->rung_eventfd);
 	}
 }
@@ -237,7 +238,7 @@ bool weir_writer_drained(struct weir_writer *writer)
 
 int weir_writer_fd(const struct weir_writer *writer)
 {
-	return writer->space_eventfd;
+	return writer->epoll_fd >= 0 ? writer->epoll_fd : writer->space_eventfd;
 }
 
 /* Asleep first, then another look: a release in between is seen here, a later one sees the epoch and rings. */
@@ -254,7 +255,9 @@ int weir_writer_arm(struct weir_writer *writer)
 void weir_writer_disarm(struct weir_writer *writer)
 {
 	atomic_store_explicit(&writer->head->space, writer->space_epoch, memory_order_release);
-	eventfd_clear(writer->space_eventfd);
+	wake_clear(writer->space_eventfd, false);
+	for (uint32_t i = 0; writer->epoll_fd >= 0 && i < writer->geometry.end_count; i++)
+		wake_clear(writer->end[i].wake_fd, true);
 }
 
 int weir_writer_wait(struct weir_writer *writer, int64_t deadline_ns)
@@ -262,7 +265,7 @@ int weir_writer_wait(struct weir_writer *writer, int64_t deadline_ns)
 	int r = 0;
 
 	if (weir_writer_arm(writer) == 0)
-		r = eventfd_wait(writer->space_eventfd, deadline_ns);
+		r = wake_wait(weir_writer_fd(writer), deadline_ns);
 	weir_writer_disarm(writer);
 	return r;
 }
@@ -296,9 +299,22 @@ static int take_ends(struct weir_writer *writer, struct weir_ring_fds *fds)
 			r = segment_map((void **)&end->bell, fd[RING_END_FD_BELL], LAYOUT_PAGE, true);
 		if (r < 0)
 			return r;
-		end->eventfd = fd[RING_END_FD_EVENTFD];
-		fd[RING_END_FD_EVENTFD] = -1;
+		end->wake_fd = fd[RING_END_FD_WAKE];
+		fd[RING_END_FD_WAKE] = -1;
 	}
+	return 0;
+}
+
+static int watch_sockets(struct weir_writer *writer)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	writer->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (writer->epoll_fd < 0 || epoll_ctl(writer->epoll_fd, EPOLL_CTL_ADD, writer->space_eventfd, &event) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < writer->geometry.end_count; i++)
+		if (epoll_ctl(writer->epoll_fd, EPOLL_CTL_ADD, writer->end[i].wake_fd, &event) < 0)
+			return -errno;
 	return 0;
 }
 
@@ -323,7 +339,8 @@ static int take_ring(struct weir_writer *writer, struct weir_ring_fds *fds)
 		return r;
 	writer->space_eventfd = fds->fd[RING_FD_SPACE];
 	fds->fd[RING_FD_SPACE] = -1;
-	return take_ends(writer, fds);
+	r = take_ends(writer, fds);
+	return r == 0 && writer->geometry.has_sockets ? watch_sockets(writer) : r;
 }
 
 int weir_writer_open(struct weir_writer **writer, struct weir_ring_fds *fds)
@@ -337,9 +354,9 @@ int weir_writer_open(struct weir_writer **writer, struct weir_ring_fds *fds)
 	made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		goto fail;
-	made->space_eventfd = -1;
+	made->space_eventfd = made->epoll_fd = -1;
 	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
-		made->end[i].eventfd = -1;
+		made->end[i].wake_fd = -1;
 	r = take_ring(made, fds);
 	if (r < 0)
 		goto fail;
@@ -368,12 +385,13 @@ void weir_writer_free(struct weir_writer **writer)
 	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++) {
 		segment_unmap(old->end[i].map, LAYOUT_PAGE);
 		segment_unmap(old->end[i].bell, LAYOUT_PAGE);
-		segment_close(&old->end[i].eventfd);
+		segment_close(&old->end[i].wake_fd);
 	}
 	segment_unmap(old->data, layout_data_bytes(&old->geometry));
 	segment_unmap(old->head, layout_head_bytes(&old->geometry));
 	segment_unmap(old->request, layout_request_bytes());
 	segment_close(&old->space_eventfd);
+	segment_close(&old->epoll_fd);
 	free(old);
 	*writer = NULL;
 }

@@ -34,7 +34,7 @@ struct writer_end {
 	struct weir_policy policy;
 	struct end *map;
 	sem_t *bell;
-	int eventfd;
+	int wake_fd;
 };
 
 struct weir_writer {
@@ -45,6 +45,7 @@ struct weir_writer {
 	struct descriptor *descriptor;
 	_Atomic uint64_t *order;
 	int space_eventfd;
+	int epoll_fd;	  /* with sockets: space_eventfd and all the ends' sockets, else -1 */
 	uint64_t changed; /* value of request->changed that we complied with */
 	uint64_t published, retired;
 	uint64_t lost_total;		  /* frames that the source lost */

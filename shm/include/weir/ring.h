@@ -39,7 +39,9 @@ struct weir_ring_config {
 	uint32_t ends;	     /* how many readers can be attached at a time; default 8 */
 	uint32_t meta_bytes; /* room for metadata with each frame; default 256, at most 4096 */
 	uint32_t loans;	     /* slots that the writer fills or keeps at a time; default 2 */
-	bool no_semaphores;  /* no bells but eventfds: for readers that the writer does not trust */
+	bool untrusted; /* for readers that we did not fork: implies sealed and no_semaphores; they ring and are rung
+			 * by socket messages, because whoever has an eventfd can make writing to it block */
+	bool no_semaphores; /* no bells but eventfds: for readers that the writer does not trust */
 };
 
 enum weir_policy_mode {
