@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include <weir/socket.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "handover.h"
+#include "segment.h"
+
+struct weir_client {
+	int socket;
+	int server_pid;
+	bool observe;
+	struct weir_ring_fds fds; /* count 0: none that was not taken */
+};
+
+/* An object that its owner could still shrink would kill us with SIGBUS. */
+static bool is_safe(const struct weir_ring_fds *fds, bool observe)
+{
+	if (fds->role != (observe ? RING_ROLE_OBSERVER : RING_ROLE_READER) || fds->count <= RING_FD_ENDS)
+		return false;
+	for (uint32_t i = 0; i < fds->count; i++) {
+		bool end = i >= RING_FD_ENDS && (i - RING_FD_ENDS) % RING_END_FDS == RING_END_FD_END;
+
+		if (end && !segment_is_sealed(fds->fd[i], SEGMENT_SEALS_FIXED))
+			return false;
+		if (i <= RING_FD_REQUEST && !(observe && i == RING_FD_DATA) &&
+			!segment_is_sealed(fds->fd[i], SEGMENT_SEALS_OURS))
+			return false;
+	}
+	return true;
+}
+
+int weir_client_dispatch(struct weir_client *client)
+{
+	struct weir_ring_fds fds = { 0 };
+	struct handover message;
+	int r;
+
+	while ((r = handover_receive(client->socket, &message, &fds)) == 0) {
+		if (message.type == HANDOVER_REFUSE) {
+			weir_ring_fds_close(&fds);
+			return message.status < 0 ? message.status : -EPROTO;
+		}
+		if (message.type != HANDOVER_RING || !is_safe(&fds, client->observe)) {
+			weir_ring_fds_close(&fds);
+			return -EPROTO;
+		}
+		weir_ring_fds_close(&client->fds);
+		client->fds = fds;
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int wait_for_ring(struct weir_client *client, int64_t deadline_ns)
+{
+	int r;
+
+	while ((r = weir_client_dispatch(client)) == 0 && client->fds.count == 0)
+		if (wake_wait(client->socket, deadline_ns) < 0)
+			return -ETIMEDOUT;
+	return client->fds.count != 0 ? 0 : r;
+}
+
+int weir_client_connect(struct weir_client **client, const struct weir_client_config *config, int64_t deadline_ns)
+{
+	struct handover hello = { .type = HANDOVER_HELLO, .observe = config->observe, .policy = config->policy };
+	struct weir_client *made = calloc(1, sizeof(*made));
+	struct sockaddr_un address;
+	struct ucred credentials;
+	socklen_t length, bytes = sizeof(credentials);
+	int r = -ENOMEM;
+
+	if (made == NULL)
+		return r;
+	made->observe = config->observe;
+	made->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r = made->socket < 0 ? -errno : handover_address(&address, &length, config->path);
+	if (r < 0)
+		goto fail;
+	while (connect(made->socket, (struct sockaddr *)&address, length) < 0) {
+		r = -errno;
+		if (r != -EAGAIN && r != -EINTR) /* EAGAIN: its backlog is full */
+			goto fail;
+		if (clock_now_ns() >= deadline_ns) {
+			r = -ETIMEDOUT;
+			goto fail;
+		}
+		poll(NULL, 0, 5);
+	}
+	if (getsockopt(made->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) == 0)
+		made->server_pid = credentials.pid;
+	r = handover_send(made->socket, &hello, NULL);
+	if (r == 0)
+		r = wait_for_ring(made, deadline_ns);
+	if (r < 0)
+		goto fail;
+	*client = made;
+	return 0;
+fail:
+	weir_client_free(&made);
+	return r;
+}
+
+void weir_client_free(struct weir_client **client)
+{
+	struct weir_client *old = *client;
+
+	if (old == NULL)
+		return;
+	weir_ring_fds_close(&old->fds);
+	segment_close(&old->socket);
+	free(old);
+	*client = NULL;
+}
+
+int weir_client_fd(const struct weir_client *client)
+{
+	return client->socket;
+}
+
+int weir_client_server_pid(const struct weir_client *client)
+{
+	return client->server_pid;
+}
+
+int weir_client_take_reader(struct weir_client *client, struct weir_reader **reader)
+{
+	return client->fds.count != 0 ? weir_reader_open(reader, &client->fds) : -EAGAIN;
+}
+
+int weir_client_take_observer(struct weir_client *client, struct weir_ring **ring)
+{
+	return client->fds.count != 0 ? weir_ring_observe(ring, &client->fds) : -EAGAIN;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_SOCKET_H
+#define WEIR_SOCKET_H
+
+/* Handing rings to processes that we did not fork: a server offers a ring under a path, a client connects to it, and
+ * the descriptors cross a Unix socket. The next generation is announced on the same socket. Neither side trusts the
+ * other: serve rings made with config.untrusted. Thread rule: one thread at a time for one handle. Rules: weir/frame.h.
+ */
+
+#include <weir/reader.h>
+#include <weir/ring.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_server;
+
+struct weir_server_config {
+	const char *path;     /* required; "/run/cam0", or "@cam0" for an abstract name (no file, no permissions) */
+	uint32_t mode;	      /* permissions of the socket file; default 0600 */
+	bool any_user;	      /* accept peers of any user that the permissions let through; default: ours and root */
+	uint32_t max_readers; /* default: as many as the ring has ends */
+	int64_t hello_ns;     /* a peer that has not said what it wants by then is dropped; default 1 s */
+};
+
+/* Listens. A stale socket file is taken over. -EADDRINUSE: somebody serves this path: *owner_pid says who (0: unknown);
+ * -EACCES, -ENOENT: the path's folder; -ENAMETOOLONG; -EINVAL: config. owner_pid may be NULL. Does not block. */
+int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid);
+
+/* Drops all peers and removes the socket file if it is still ours. The ring stays the caller's. */
+void weir_server_free(struct weir_server **server);
+
+/* Serves this ring from now on: new peers are attached to it, present ones are told. Its writer must have opened it.
+ * The ring stays the caller's and must outlive the server, or the next call of this function. NULL: none for now; new
+ * peers wait. */
+void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring);
+
+/* Poll the fd for POLLIN, then dispatch, which does not block. It reaps the ends of peers that died, withdraws the
+ * cursors of those that hung up, and drops those that break the rules. The fd is the server's. */
+int weir_server_fd(const struct weir_server *server);
+void weir_server_dispatch(struct weir_server *server);
+
+struct weir_server_stats {
+	uint32_t readers;	    /* attached now */
+	uint64_t accepted, refused; /* peers so far: attached; dropped or refused for whatever reason */
+};
+void weir_server_stats(const struct weir_server *server, struct weir_server_stats *stats);
+
+struct weir_client;
+
+struct weir_client_config {
+	const char *path; /* as above */
+	bool observe;	  /* look at the counters only: weir_client_take_observer() */
+	struct weir_policy policy;
+};
+
+/* Connects and waits for the first ring, until the deadline. -ENOENT, -ECONNREFUSED: nobody serves this path; -EACCES;
+ * -ENOSPC: its ring has too few slots for the policy; -EBUSY: too many readers; -EINVAL: policy; -ETIMEDOUT; -EPROTO:
+ * the server breaks the rules. */
+int weir_client_connect(struct weir_client **client, const struct weir_client_config *config, int64_t deadline_ns);
+
+/* Closes. Readers that were taken stay open, but nobody waits for them any more. */
+void weir_client_free(struct weir_client **client);
+
+/* Poll the fd for POLLIN, then dispatch, which does not block: 0, or -EPIPE: the server is gone: drain the reader, then
+ * connect again; -EPROTO: it breaks the rules. The fd is the client's. */
+int weir_client_fd(const struct weir_client *client);
+int weir_client_dispatch(struct weir_client *client);
+
+/* Takes over the newest ring that was announced: the first one, then the next generations. Drain the old reader first
+ * (until -EPIPE or -ENODATA), then free it. -EAGAIN: there is none that was not taken yet. */
+int weir_client_take_reader(struct weir_client *client, struct weir_reader **reader);
+int weir_client_take_observer(struct weir_client *client, struct weir_ring **ring);
+
+/* The server's process, as the kernel says. */
+int weir_client_server_pid(const struct weir_client *client);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
