@@ -27,6 +27,8 @@
 
 #include <weir/ring.h>
 
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a lock would not be shared, nor crash-safe");
+
 #define LAYOUT_MAGIC   0x52494557u /* "WEIR" */
 #define LAYOUT_VERSION 1u
 #define LAYOUT_LINE    64

@@ -164,17 +164,29 @@ void wake_ring(int fd, bool socket)
 	errno = saved;
 }
 
+/* Only we read it, so after poll() says readable a plain read cannot block; for kernels without preadv2. */
+static bool clear_polled(int fd)
+{
+	uint64_t count;
+
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1 &&
+	       read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
 bool wake_clear(int fd, bool socket)
 {
 	uint64_t count;
 	int saved = errno;
 	bool rung = false;
 
-	if (!socket)
+	if (!socket) {
 		rung = preadv2(fd, &(struct iovec){ &count, sizeof(count) }, 1, -1, RWF_NOWAIT) == sizeof(count);
-	else
+		if (!rung && (errno == ENOSYS || errno == EOPNOTSUPP))
+			rung = clear_polled(fd);
+	} else {
 		for (int i = 0; i < DRAIN_MAX && recv(fd, &count, sizeof(count), MSG_DONTWAIT) > 0; i++)
 			rung = true;
+	}
 	errno = saved;
 	return rung;
 }
