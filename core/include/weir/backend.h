@@ -40,7 +40,7 @@ struct weir_backend {
 
 	/* A message from the frontend, or one of Weir's own (enum weir_message_type). 0, or -errno; a call that it does
 	 * not answer with weir_back_reply() before it returns is answered with this code. Unknown type: -ENOSYS.
-	 * Optional. */
+	 * Another error than that for one of Weir's own ends the process. Optional. */
 	int (*command)(struct weir_back *back, void *state, const struct weir_message *message);
 
 	/* A frame from an input; released when it returns. 0, or -errno: the process ends. Optional. */
@@ -84,7 +84,7 @@ int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *c
 /* Takes over the writer that WEIR_COMMAND_WRITER told about; the caller frees it. -ENOENT: there is none. */
 int weir_back_take_writer(struct weir_back *back, struct weir_writer **writer);
 
-/* Takes an input's statistics or format. NULL if there is no such input. Valid until the next callback. */
+/* The format of an input's present generation. NULL if there is no such input. Valid until the next callback. */
 const struct weir_format *weir_back_input_format(const struct weir_back *back, uint32_t input);
 
 /* Runs a backend in this process, without a fork, for tests: create, then any of the functions, then free (which calls
@@ -94,8 +94,8 @@ int weir_back_create_local(
 	struct weir_back **back, const struct weir_backend *backend, const char *args, weir_back_sink fn, void *data);
 int weir_back_local_ring(struct weir_back *back, uint32_t input, struct weir_ring_fds *fds);
 int weir_back_local_command(struct weir_back *back, uint32_t type, const void *data, size_t size);
-/* One turn of the loop: waits for frames, at most until deadline_ns. 0; or what ended it (the status of
- * weir_back_exit(), or -errno). */
+/* One turn of the loop: waits for frames, at most until deadline_ns. 0; or what ended it: 1 for weir_back_exit() with
+ * status 0, else -errno. A ring that ends without a successor is the end of its input. */
 int weir_back_local_run(struct weir_back *back, int64_t deadline_ns);
 void weir_back_local_free(struct weir_back **back);
 

@@ -23,7 +23,8 @@ struct weir_init_config {
 };
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
- * In a process that was started as a zygote it does not return. Blocks for one fork. */
+ * Ignores SIGPIPE, and makes this process a subreaper: orphaned descendants become its children. If the zygote dies the
+ * program is started again as one (/proc/self/exe); there weir_init() does not return. Blocks for one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
@@ -56,7 +57,7 @@ struct weir_child_config {
 	int64_t ready_ns;    /* deadline for enter(); default 10 s */
 	int64_t stop_ns,
 		term_ns;    /* how long after the stop message SIGTERM follows, then SIGKILL; default 300, 200 ms */
-	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5 */
+	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5, at most 64 */
 	int64_t period_ns;  /* default 10 s */
 	void *data;	    /* yours; weir_child_data() */
 };
@@ -90,7 +91,8 @@ struct weir_frontend_config {
 	bool own_signals; /* true: leave SIGINT, SIGTERM and SIGHUP to the program; false: they become events */
 };
 
-/* -EPERM: weir_init() was not called; -EMFILE, -ENOMEM. */
+/* One at a time. -EPERM: weir_init() was not called; -EBUSY: there is one; -EMFILE, -ENOMEM. Signals that are to become
+ * events are blocked in this thread: create the frontend before other threads, or block them there. */
 int weir_frontend_create(struct weir_frontend **frontend, const struct weir_frontend_config *config);
 
 /* Stops all children (stop, TERM, KILL, in reverse order of their start), waits for their ends and frees everything;
@@ -101,8 +103,9 @@ void weir_frontend_free(struct weir_frontend **frontend);
  * poll() inside. 0, or -ETIMEDOUT: nothing happened until the deadline. */
 int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns);
 
-/* Adds a child and starts it. The child belongs to the frontend. Does not wait for it: see WEIR_EVENT_CHILD_STATE.
- * -EINVAL: config (no such name, too long); -EMFILE, -ENOMEM. A backend that does not exist shows as FAILED. */
+/* Adds a child; the next dispatch starts it. The child belongs to the frontend. Does not wait for it: see
+ * WEIR_EVENT_CHILD_STATE. -EINVAL: config (no such name, too long); -EMFILE, -ENOMEM. A backend that does not exist
+ * shows as FAILED. */
 int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, const struct weir_child_config *config);
 
 const char *weir_child_name(const struct weir_child *child);
@@ -111,18 +114,18 @@ enum weir_child_state weir_child_state(const struct weir_child *child);
 int weir_child_pid(const struct weir_child *child);	      /* 0 while there is no process */
 uint32_t weir_child_restarts(const struct weir_child *child); /* starts after the first one */
 
-/* Stops a child: it goes to DONE, with an event. Returns at once. A child that is in DONE or FAILED can be started
- * again. */
+/* Stops a child: it goes to DONE, with an event. Returns at once. A child that is in DONE or FAILED, and has no process
+ * any more, can be started again, else -EBUSY. */
 void weir_child_stop(struct weir_child *child);
 int weir_child_start(struct weir_child *child);
 
-/* Sends a command; no answer. -EAGAIN: the child does not read its pipe (64 messages wait); -ENOTCONN: there is no
- * process now; -EMSGSIZE. Does not block. */
+/* Sends a command; no answer. -EAGAIN: the child does not read its pipe, which is full (64 KiB); -ENOTCONN: there is no
+ * process now; -EMSGSIZE; -EINVAL: type is one of Weir's own. Does not block. */
 int weir_child_send(struct weir_child *child, uint32_t type, const void *data, size_t size);
 
 /* Calls a command and waits for the answer, handling everything else meanwhile. reply is copied into buffer, *size is
  * its room and then its length. The backend's status, or -ETIMEDOUT, -ENOTCONN (died), -ENOSYS (unknown command),
- * -EMSGSIZE (buffer too small). Not from within an event callback (-EDEADLK). */
+ * -EMSGSIZE (buffer too small), -EINVAL (type). Not from within an event callback (-EDEADLK). */
 int weir_child_call(struct weir_child *child, uint32_t type, const void *data, size_t data_size, void *buffer,
 	size_t *size, int64_t deadline_ns);
 

@@ -16,7 +16,7 @@ extern "C" {
 struct weir_message {
 	uint32_t type;	  /* below 256: defined here; from 256 on: yours */
 	uint32_t id;	  /* of a call, to be answered with weir_back_reply(); 0: no answer is expected */
-	int32_t status;	  /* of a reply: 0 or -errno */
+	int32_t status;	  /* of a reply: 0 or -errno; of WEIR_COMMAND_FORMAT and _END: which input */
 	uint32_t size;	  /* of data in bytes */
 	const void *data; /* valid during the callback only */
 };

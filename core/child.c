@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "back.h"
+#include "clock.h"
+#include "fds.h"
+#include "message.h"
+#include "plugin.h"
+#include "title.h"
+
+#define FIRST_FD 3 /* behind stdin, stdout and stderr: the descriptors of enum zygote_fd but the last */
+
+/* The parent-death signal counts for the parent of the moment in which it is set, so wait until that is the frontend;
+ * and look again: it may have died just before. */
+static void adopt_back(const struct child_start *start)
+{
+	int parent;
+
+	while ((parent = getppid()) == start->parent)
+		clock_sleep(CLOCK_MS / 20);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (parent != start->frontend || getppid() != start->frontend)
+		_exit(1);
+}
+
+/* Moves our four descriptors to fixed places and closes everything else. */
+static int take_fds_back(const struct child_start *start)
+{
+	int fd[ZYGOTE_FDS];
+
+	for (int i = 0; i < ZYGOTE_FDS; i++) {
+		fd[i] = fcntl(start->fd[i], F_DUPFD_CLOEXEC, FIRST_FD + ZYGOTE_FDS);
+		if (fd[i] < 0)
+			return -errno;
+	}
+	if (dup2(fd[ZYGOTE_FD_OUTPUT], STDOUT_FILENO) < 0 || dup2(fd[ZYGOTE_FD_OUTPUT], STDERR_FILENO) < 0)
+		return -errno;
+	for (int i = 0; i < ZYGOTE_FD_OUTPUT; i++)
+		if (dup3(fd[i], FIRST_FD + i, O_CLOEXEC) < 0)
+			return -errno;
+	fds_close_from(FIRST_FD + ZYGOTE_FD_OUTPUT);
+	return 0;
+}
+
+static void settle_back(const struct child_start *start)
+{
+	static const int ended_by[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
+	struct rlimit no_core = { 0, 0 };
+	sigset_t none;
+
+	setpgid(0, 0);
+	for (size_t i = 0; i < sizeof(ended_by) / sizeof(ended_by[0]); i++)
+		signal(ended_by[i], SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	title_set_back(start->name);
+	/* Writing the core of a process with rings mapped would delay its death by a second. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	/* stdout is a pipe now; whole lines are what the frontend wants. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+_Noreturn void child_run_back(const struct child_start *start)
+{
+	const struct weir_backend *backend;
+	struct back_config config = { .name = start->name, .args = start->args };
+	char why[ZYGOTE_TEXT_BYTES];
+	int r;
+
+	adopt_back(start);
+	settle_back(start);
+	if (take_fds_back(start) < 0)
+		_exit(1);
+	config.commands = FIRST_FD + ZYGOTE_FD_COMMANDS;
+	config.events = FIRST_FD + ZYGOTE_FD_EVENTS;
+	config.rings = FIRST_FD + ZYGOTE_FD_RINGS;
+	r = plugin_find(&backend, start->backend, why, sizeof(why));
+	if (r < 0)
+		back_tell_exit(config.events, r, true, why);
+	else
+		r = back_run(backend, &config);
+	fflush(NULL);
+	/* Not exit(): handlers that the program registered are for the program. */
+	_exit(r == 0 ? 0 : 1);
+}

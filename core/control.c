@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "frontend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <weir/result.h>
+
+/* So many reads from one pipe, then it is the others' turn. A full pipe takes 16. */
+#define READS_MAX 32
+
+int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size)
+{
+	struct weir_message message = { .type = type, .status = status, .data = data };
+	int r;
+
+	if (size > WEIR_MESSAGE_BYTES_MAX)
+		return -EMSGSIZE;
+	if (child->commands < 0)
+		return -ENOTCONN;
+	message.size = (uint32_t)size;
+	r = message_send(child->commands, &message);
+	return r == -EPIPE ? -ENOTCONN : r;
+}
+
+/* --- what children say ------------------------------------------------------------------------------------------- */
+
+/* Text of a child, for people: no control characters (they would reach terminals), always terminated. */
+static void take_text(char *text, size_t room, const void *data, size_t size)
+{
+	if (size > room - 1)
+		size = room - 1;
+	memcpy(text, data, size);
+	text[size] = '\0';
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = '?';
+}
+
+static int take_exit(struct weir_child *child, const struct weir_message *message)
+{
+	child->exit_final = message->id != 0;
+	if (!child->guilty && message->size > 0) {
+		child->exit_told = true;
+		take_text(child->reason, sizeof(child->reason), message->data, message->size);
+	}
+	return 0;
+}
+
+static int take_reply(struct weir_child *child, const struct weir_message *message)
+{
+	struct call *call = &child->call;
+
+	if (message->id == 0 || message->id > child->last_call)
+		return -EPROTO;
+	if (message->id != call->id || call->done)
+		return 0; /* too late */
+	call->done = true;
+	call->status = message->status > 0 ? 0 : message->status;
+	if (message->size > *call->size) {
+		call->status = -EMSGSIZE;
+		return 0;
+	}
+	*call->size = message->size;
+	if (message->size > 0)
+		memcpy(call->buffer, message->data, message->size);
+	return 0;
+}
+
+static int take_want_ring(struct weir_child *child, const struct weir_message *message)
+{
+	struct weir_ring_config wish;
+
+	if (message->size != sizeof(wish))
+		return -EPROTO;
+	memcpy(&wish, message->data, sizeof(wish));
+	if (weir_format_check(&wish.format) < 0)
+		return -EPROTO;
+	stream_want_ring(child, &wish);
+	return 0;
+}
+
+static int take_input(struct weir_child *child, const struct weir_message *message)
+{
+	struct message_input input;
+
+	if (message->size != sizeof(input))
+		return -EPROTO;
+	memcpy(&input, message->data, sizeof(input));
+	if (message->type == MESSAGE_DRAINED)
+		return stream_drained(child, &input, message->status);
+	return stream_end_taken(child, &input);
+}
+
+static void emit(struct weir_child *child, const struct weir_message *message)
+{
+	frontend_emit(child->frontend,
+		&(struct weir_event){ .type = WEIR_EVENT_MESSAGE, .child = child, .message = message });
+}
+
+static int take_source(struct weir_child *child, const struct weir_message *message)
+{
+	struct weir_source_status status;
+	struct weir_message checked = *message;
+
+	if (message->size != sizeof(status))
+		return -EPROTO;
+	memcpy(&status, message->data, sizeof(status));
+	if (status.state < WEIR_SOURCE_CONNECTING || status.state > WEIR_SOURCE_FAILED ||
+		memchr(status.text, '\0', sizeof(status.text)) == NULL)
+		return -EPROTO;
+	take_text(status.text, sizeof(status.text), status.text, strlen(status.text));
+	checked.data = &status;
+	emit(child, &checked);
+	stream_source(child, &status);
+	return 0;
+}
+
+static int take_ready(struct weir_child *child)
+{
+	if (child->state == WEIR_CHILD_RUNNING)
+		return -EPROTO;
+	process_apply(child, SUPERVISE_READY, "");
+	return 0;
+}
+
+static int take(struct weir_child *child, const struct weir_message *message)
+{
+	switch (message->type) {
+	case MESSAGE_READY: return take_ready(child);
+	case MESSAGE_REPLY: return take_reply(child, message);
+	case MESSAGE_EXIT: return take_exit(child, message);
+	case MESSAGE_WANT_RING: return take_want_ring(child, message);
+	case MESSAGE_DRAINED:
+	case MESSAGE_END_TAKEN: return take_input(child, message);
+	case WEIR_EVENT_SOURCE: return take_source(child, message);
+	default:
+		if (message->type != WEIR_EVENT_RESULT && message->type < WEIR_MESSAGE_USER)
+			return -EPROTO;
+		emit(child, message);
+		return 0;
+	}
+}
+
+/* Handles what is in the parser. -EPROTO: what says which message it was. */
+static int take_all(struct weir_child *child, char *what, size_t size)
+{
+	struct weir_message message;
+	int r;
+
+	while ((r = message_next(&child->parser, &message)) == 1) {
+		uint32_t type = message.type;
+
+		r = take(child, &message);
+		if (r < 0) {
+			snprintf(what, size, "bad message of type %u", type);
+			return r;
+		}
+	}
+	if (r < 0)
+		snprintf(what, size, "not a message");
+	return r;
+}
+
+/* 0: all was read; -EAGAIN: its share is used up; -EPIPE: closed; -EPROTO. */
+static int read_some(struct weir_child *child, char *what, size_t size)
+{
+	for (int i = 0; i < READS_MAX; i++) {
+		int r = message_receive(&child->parser, child->events);
+
+		if (r == -EAGAIN)
+			return 0;
+		if (r < 0)
+			return -EPIPE;
+		r = take_all(child, what, size);
+		if (r < 0)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+void control_readable(void *data)
+{
+	struct weir_child *child = data;
+	char what[64];
+	int r = read_some(child, what, sizeof(what));
+
+	if (r == -EAGAIN) {
+		loop_park(child->frontend->loop, &child->control);
+	} else if (r == -EPIPE) {
+		loop_remove(child->frontend->loop, &child->control);
+		process_apply(child, SUPERVISE_CLOSING, "");
+	} else if (r == -EPROTO) {
+		process_violation(child, what);
+	}
+}
+
+void control_drain(struct weir_child *child)
+{
+	char what[64];
+
+	/* A dead child cannot be punished any more: what is no message is left unread. */
+	if (child->control.index != 0)
+		read_some(child, what, sizeof(what));
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------- */
+
+void control_fail_call(struct weir_child *child)
+{
+	if (child->call.id == 0 || child->call.done)
+		return;
+	child->call.done = true;
+	child->call.status = -ENOTCONN;
+}
+
+int weir_child_send(struct weir_child *child, uint32_t type, const void *data, size_t size)
+{
+	if (type < WEIR_MESSAGE_USER)
+		return -EINVAL;
+	return control_send(child, type, 0, data, size);
+}
+
+int weir_child_call(struct weir_child *child, uint32_t type, const void *data, size_t data_size, void *buffer,
+	size_t *size, int64_t deadline_ns)
+{
+	struct weir_message message = { .type = type, .data = data, .size = (uint32_t)data_size };
+	size_t no_room = 0;
+	int r;
+
+	if (child->frontend->dispatching)
+		return -EDEADLK;
+	if (type < WEIR_MESSAGE_USER)
+		return -EINVAL;
+	if (data_size > WEIR_MESSAGE_BYTES_MAX)
+		return -EMSGSIZE;
+	if (child->commands < 0)
+		return -ENOTCONN;
+	message.id = ++child->last_call;
+	child->call = (struct call){ .id = message.id, .buffer = buffer, .size = size != NULL ? size : &no_room };
+	r = message_send(child->commands, &message);
+	while (r == -EAGAIN || (r == 0 && !child->call.done)) {
+		if (weir_frontend_dispatch(child->frontend, deadline_ns) == -ETIMEDOUT)
+			r = -ETIMEDOUT;
+		else if (r == -EAGAIN)
+			r = child->call.done ? 0 : message_send(child->commands, &message);
+	}
+	if (r == 0)
+		r = child->call.status;
+	child->call = (struct call){ 0 };
+	return r == -EPIPE ? -ENOTCONN : r;
+}

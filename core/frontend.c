@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+#include "frontend.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+
+#include "clock.h"
+#include "fds.h"
+
+#define TICK_NS		(50 * CLOCK_MS)
+#define ZYGOTE_READY_NS (60 * CLOCK_S)
+
+static struct weir_frontend *the_only; /* the zygote and its answers cannot be shared */
+
+#define FOR_EACH_CHILD(frontend, child)                                                                                \
+	for (struct weir_child *child = (frontend)->first_child; child != NULL; child = child->next)
+#define FOR_EACH_CHILD_BACKWARDS(frontend, child)                                                                      \
+	for (struct weir_child *child = (frontend)->last_child; child != NULL; child = child->previous)
+
+void frontend_emit(struct weir_frontend *frontend, const struct weir_event *event)
+{
+	if (frontend->config.event != NULL && !frontend->muted)
+		frontend->config.event(frontend->config.data, event);
+}
+
+void frontend_kick(struct weir_frontend *frontend)
+{
+	frontend->kick.due_ns = 0;
+}
+
+void frontend_want_tick(struct weir_frontend *frontend)
+{
+	if (frontend->tick.due_ns == CLOCK_NEVER)
+		frontend->tick.due_ns = clock_ns() + TICK_NS;
+}
+
+/* --- orphans ----------------------------------------------------------------------------------------------------- */
+
+void frontend_sweep(struct weir_frontend *frontend, int group)
+{
+	int *more = realloc(frontend->groups, (frontend->group_count + 1) * sizeof(*more));
+
+	if (more == NULL)
+		return;
+	frontend->groups = more;
+	frontend->groups[frontend->group_count++] = group;
+	frontend_want_tick(frontend);
+}
+
+/* What a child had forked is killed with its group and becomes ours, the subreaper's, to wait for. */
+static void sweep(struct weir_frontend *frontend)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < frontend->group_count; i++) {
+		pid_t pid;
+
+		while ((pid = waitpid(-frontend->groups[i], NULL, WNOHANG)) > 0)
+			;
+		if (pid == 0)
+			frontend->groups[kept++] = frontend->groups[i];
+	}
+	frontend->group_count = kept;
+	if (kept > 0)
+		frontend_want_tick(frontend);
+}
+
+/* --- what the loop calls ----------------------------------------------------------------------------------------- */
+
+static void on_kick(void *data)
+{
+	struct weir_frontend *frontend = data;
+
+	FOR_EACH_CHILD_BACKWARDS(frontend, child)
+	{
+		if (child->request != CHILD_REQUEST_STOP)
+			continue;
+		child->request = CHILD_REQUEST_NONE;
+		process_apply(child, SUPERVISE_STOP, "stop was asked for");
+	}
+	FOR_EACH_CHILD(frontend, child)
+	{
+		if (child->request == CHILD_REQUEST_START) {
+			child->request = CHILD_REQUEST_NONE;
+			process_apply(child, SUPERVISE_START, "");
+		}
+		process_try_spawn(child);
+	}
+}
+
+static void on_tick(void *data)
+{
+	struct weir_frontend *frontend = data;
+
+	sweep(frontend);
+	FOR_EACH_CHILD(frontend, child)
+	output_tick(child);
+	for (struct weir_stream *stream = frontend->streams; stream != NULL;)
+		stream = stream_tick(stream);
+}
+
+static void on_user_tick(void *data)
+{
+	struct weir_frontend *frontend = data;
+
+	frontend->user_tick.due_ns = clock_ns() + frontend->config.tick_ns;
+	frontend_emit(frontend, &(struct weir_event){ .type = WEIR_EVENT_TICK });
+}
+
+static void on_signal(void *data)
+{
+	struct weir_frontend *frontend = data;
+	struct signalfd_siginfo info;
+
+	while (read(frontend->signal_fd, &info, sizeof(info)) == sizeof(info))
+		frontend_emit(frontend,
+			&(struct weir_event){ .type = WEIR_EVENT_SIGNAL, .signal_number = (int)info.ssi_signo });
+}
+
+/* --- the zygote -------------------------------------------------------------------------------------------------- */
+
+static int watch_zygote(struct weir_frontend *frontend)
+{
+	int r;
+
+	loop_remove(frontend->loop, &frontend->zygote_death);
+	loop_remove(frontend->loop, &frontend->zygote_control);
+	frontend->zygote_deadline.due_ns = zygote_is_ready() ? CLOCK_NEVER : clock_ns() + ZYGOTE_READY_NS;
+	frontend->zygote_death.fd = zygote_pidfd();
+	frontend->zygote_control.fd = zygote_socket();
+	if ((r = loop_add(frontend->loop, &frontend->zygote_death)) < 0 ||
+		(r = loop_add(frontend->loop, &frontend->zygote_control)) < 0)
+		return r;
+	return 0;
+}
+
+static void on_zygote_death(void *data)
+{
+	struct weir_frontend *frontend = data;
+
+	loop_remove(frontend->loop, &frontend->zygote_death);
+	loop_remove(frontend->loop, &frontend->zygote_control);
+	weir_log(WEIR_LOG_WARNING, "frontend", "the zygote has died; starting another");
+	if (zygote_revive() == 0)
+		watch_zygote(frontend);
+	frontend_kick(frontend);
+}
+
+static void on_zygote_control(void *data)
+{
+	struct weir_frontend *frontend = data;
+
+	if (!zygote_attend())
+		return;
+	frontend->zygote_deadline.due_ns = CLOCK_NEVER;
+	frontend_kick(frontend);
+}
+
+static void on_zygote_deadline(void *data)
+{
+	weir_log(WEIR_LOG_ERROR, "frontend", "the zygote did not get ready within 60 s");
+	zygote_kill();
+}
+
+/* --- the frontend ------------------------------------------------------------------------------------------------ */
+
+static void fill_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+}
+
+static int take_signals(struct weir_frontend *frontend)
+{
+	sigset_t set;
+
+	fill_signals(&set);
+	frontend->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (frontend->signal_fd < 0)
+		return -errno;
+	pthread_sigmask(SIG_BLOCK, &set, &frontend->old_signals);
+	frontend->signals.fd = frontend->signal_fd;
+	return loop_add(frontend->loop, &frontend->signals);
+}
+
+static void init(struct weir_frontend *frontend)
+{
+	frontend->signal_fd = -1;
+	frontend->kick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_kick, .data = frontend };
+	frontend->tick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_tick, .data = frontend };
+	frontend->user_tick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_user_tick, .data = frontend };
+	frontend->zygote_deadline =
+		(struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_zygote_deadline, .data = frontend };
+	frontend->zygote_death = (struct loop_source){ .class = LOOP_DEATH, .fn = on_zygote_death, .data = frontend };
+	frontend->zygote_control =
+		(struct loop_source){ .class = LOOP_CONTROL, .fn = on_zygote_control, .data = frontend };
+	frontend->signals = (struct loop_source){ .class = LOOP_OTHER, .fn = on_signal, .data = frontend };
+	if (frontend->config.tick_ns > 0)
+		frontend->user_tick.due_ns = clock_ns() + frontend->config.tick_ns;
+}
+
+int weir_frontend_create(struct weir_frontend **frontend, const struct weir_frontend_config *config)
+{
+	struct weir_frontend *made;
+	int r;
+
+	if (!zygote_is_initialised())
+		return -EPERM;
+	if (the_only != NULL)
+		return -EBUSY;
+	made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return -ENOMEM;
+	if (config != NULL)
+		made->config = *config;
+	init(made);
+	r = loop_create(&made->loop);
+	if (r < 0)
+		goto fail;
+	loop_add_timer(made->loop, &made->tick);
+	loop_add_timer(made->loop, &made->user_tick);
+	loop_add_timer(made->loop, &made->zygote_deadline);
+	loop_add_timer(made->loop, &made->kick);
+	r = zygote_revive();
+	if (r == 0)
+		r = watch_zygote(made);
+	if (r == 0 && !made->config.own_signals)
+		r = take_signals(made);
+	if (r < 0)
+		goto fail;
+	the_only = *frontend = made;
+	return 0;
+fail:
+	weir_frontend_free(&made);
+	return r;
+}
+
+int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns)
+{
+	int r;
+
+	frontend->dispatching = true;
+	r = loop_run(frontend->loop, deadline_ns);
+	frontend->dispatching = false;
+	return r;
+}
+
+static bool all_ended(struct weir_frontend *frontend)
+{
+	FOR_EACH_CHILD(frontend, child)
+	if (child->pid != 0 && child->state != WEIR_CHILD_FAILED)
+		return false;
+	return true;
+}
+
+static void stop_all(struct weir_frontend *frontend)
+{
+	int64_t bound_ns = 0;
+
+	frontend->muted = true;
+	FOR_EACH_CHILD_BACKWARDS(frontend, child)
+	{
+		int64_t needed_ns = child->config.stop_ns + child->config.term_ns + CLOCK_S;
+
+		bound_ns = needed_ns > bound_ns ? needed_ns : bound_ns;
+		weir_child_stop(child);
+	}
+	bound_ns += clock_ns();
+	while (!all_ended(frontend) || frontend->group_count > 0)
+		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
+			break;
+}
+
+void weir_frontend_free(struct weir_frontend **frontend)
+{
+	struct weir_frontend *old = *frontend;
+
+	if (old == NULL)
+		return;
+	if (old->loop != NULL)
+		stop_all(old);
+	while (old->last_child != NULL) {
+		struct weir_child *child = old->last_child;
+
+		process_release(child);
+		old->last_child = child->previous;
+		child_free(child);
+	}
+	stream_free_all(old);
+	loop_free(&old->loop);
+	if (old->signal_fd >= 0)
+		pthread_sigmask(SIG_SETMASK, &old->old_signals, NULL);
+	fds_close(&old->signal_fd);
+	free(old->groups);
+	if (the_only == old)
+		the_only = NULL;
+	free(old);
+	*frontend = NULL;
+}

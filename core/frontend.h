@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FRONTEND_H
+#define FRONTEND_H
+
+/* What the files of the frontend's side share. All of it runs in the thread that called weir_init(). */
+
+#include <signal.h>
+
+#include <weir/frontend.h>
+#include <weir/stream.h>
+
+#include "back.h"
+#include "loop.h"
+#include "message.h"
+#include "supervise.h"
+#include "zygote.h"
+
+#define CHILD_REASON_BYTES 320
+#define CHILD_LINE_BYTES   1024
+
+struct stream_reader;
+
+/* Lines that a child printed, cut into pieces and limited in number. */
+struct output {
+	char line[CHILD_LINE_BYTES];
+	size_t used;
+	int64_t window_ns; /* when the present second began */
+	uint32_t lines;	   /* passed on in it */
+	uint64_t cut;	   /* not passed on, not yet said */
+};
+
+struct call {
+	uint32_t id; /* 0: no call is waiting */
+	bool done;
+	int status;
+	void *buffer;
+	size_t *size;
+};
+
+enum child_request { CHILD_REQUEST_NONE, CHILD_REQUEST_START, CHILD_REQUEST_STOP };
+
+struct weir_child {
+	struct weir_frontend *frontend;
+	struct weir_child *previous, *next; /* in the order in which they were added */
+	char name[ZYGOTE_NAME_BYTES];
+	char *backend, *args;
+	struct weir_child_config config; /* with defaults filled in; its strings are not kept */
+
+	enum weir_child_state state;
+	enum child_request request;
+	struct supervise_history history;
+	struct loop_timer timer;
+	int64_t running_since_ns;
+	uint32_t starts;
+	bool spawn_wanted; /* waits for the zygote */
+	bool spawn_failed;
+	bool stop_wanted;
+	bool exit_told, exit_final; /* the child has said why it ends, in reason */
+	bool guilty;		    /* we kill it for what reason says */
+	char reason[CHILD_REASON_BYTES];
+
+	int pid, pidfd; /* 0 and -1: no process */
+	int commands, events, rings, output_fd;
+	struct loop_source death, control, log;
+	struct message_parser parser;
+	struct output output;
+	uint32_t last_call;
+	struct call call;
+
+	struct weir_stream *writes; /* or NULL */
+	struct stream_reader *reads[BACK_INPUTS_MAX];
+	uint32_t inputs;
+};
+
+struct weir_frontend {
+	struct weir_frontend_config config;
+	struct loop *loop;
+	struct weir_child *first_child, *last_child;
+	struct weir_stream *streams;
+	struct loop_timer kick, tick, user_tick, zygote_deadline;
+	struct loop_source zygote_death, zygote_control, signals;
+	int signal_fd;
+	sigset_t old_signals;
+	bool dispatching, muted;
+	int *groups; /* process groups of dead children that may still have members */
+	size_t group_count;
+};
+
+/* --- frontend.c --- */
+void frontend_emit(struct weir_frontend *frontend, const struct weir_event *event);
+/* Requests of children and waiting spawns are looked at in the next round. */
+void frontend_kick(struct weir_frontend *frontend);
+/* frontend_tick() comes within 50 ms. */
+void frontend_want_tick(struct weir_frontend *frontend);
+/* Remembers a process group whose orphans are ours to reap. */
+void frontend_sweep(struct weir_frontend *frontend, int group);
+
+/* --- handle.c --- */
+void child_free(struct weir_child *child);
+
+/* --- process.c: one child's life --- */
+void process_init(struct weir_child *child);
+void process_apply(struct weir_child *child, enum supervise_event event, const char *reason);
+/* Spawns if that is wanted and the zygote is ready. */
+void process_try_spawn(struct weir_child *child);
+void process_violation(struct weir_child *child, const char *what);
+/* Frees what belongs to the process; forgets it if it still runs. */
+void process_release(struct weir_child *child);
+
+/* --- control.c --- */
+void control_readable(void *child);
+/* What a dead child had written before. */
+void control_drain(struct weir_child *child);
+void control_fail_call(struct weir_child *child);
+int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size);
+
+/* --- output.c --- */
+void output_readable(void *child);
+void output_drain(struct weir_child *child);
+void output_tick(struct weir_child *child);
+
+/* --- what streams need to know (stream.c) --- */
+void stream_child_spawned(struct weir_child *child);
+void stream_child_changed(struct weir_child *child); /* after its event */
+void stream_child_dead(struct weir_child *child);    /* reaped */
+void stream_want_ring(struct weir_child *child, const struct weir_ring_config *wish);
+void stream_source(struct weir_child *child, const struct weir_source_status *status);
+/* -EPROTO: it never had that. */
+int stream_drained(struct weir_child *child, const struct message_input *input, int status);
+int stream_end_taken(struct weir_child *child, const struct message_input *input);
+/* Returns the next stream. */
+struct weir_stream *stream_tick(struct weir_stream *stream);
+void stream_free_all(struct weir_frontend *frontend);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+#include "zygote.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <weir/log.h>
+
+#include "clock.h"
+#include "fds.h"
+#include "plugin.h"
+#include "threads.h"
+
+#define ANSWER_NS (2 * CLOCK_S)
+
+/* A zygote that dies so often within a minute is not made again. */
+#define DEATHS_MAX 10
+
+static struct {
+	bool initialised, ready;
+	struct weir_init_config config;
+	int socket, pidfd;
+	uint32_t last_id;
+	uint32_t deaths;
+	int64_t deaths_since_ns;
+	char error[ZYGOTE_TEXT_BYTES];
+} own = { .socket = -1, .pidfd = -1 };
+
+const char *weir_init_error(void)
+{
+	return own.error;
+}
+
+static int refuse(int status, const char *format, const char *detail)
+{
+	snprintf(own.error, sizeof(own.error), format, detail);
+	return status;
+}
+
+/* The socket that a zygote made by exec was given, or -1. */
+static int inherited_socket(void)
+{
+	const char *value = getenv(ZYGOTE_ENV);
+	int socket = -1, parent = -1, type = 0;
+	socklen_t size = sizeof(type);
+
+	if (value == NULL || sscanf(value, "%d:%d", &socket, &parent) != 2)
+		return -1;
+	unsetenv(ZYGOTE_ENV);
+	if (parent != getppid() || getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
+		return -1;
+	return socket;
+}
+
+/* Takes over the pair's first end. */
+static void note_started(int socket, pid_t pid)
+{
+	own.socket = socket;
+	own.pidfd = pidfd_open(pid, 0);
+}
+
+static int start_by_fork(void)
+{
+	int pair[2], frontend = getpid();
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	fflush(NULL); /* or each child would print it again */
+	pid = fork();
+	if (pid == 0)
+		zygote_run_back(pair[1], frontend, &own.config);
+	close(pair[1]);
+	if (pid < 0) {
+		close(pair[0]);
+		return -EAGAIN;
+	}
+	note_started(pair[0], pid);
+	return 0;
+}
+
+int weir_init(const struct weir_init_config *config)
+{
+	char threads[ZYGOTE_TEXT_BYTES - 128];
+	int r, socket;
+
+	if (own.initialised)
+		return 0;
+	own.error[0] = '\0';
+	own.config = config != NULL ? *config : (struct weir_init_config){ 0 };
+	plugin_set_table(own.config.backends);
+	signal(SIGPIPE, SIG_IGN);
+	socket = inherited_socket();
+	if (socket >= 0)
+		zygote_run_back(socket, getppid(), &own.config);
+	r = threads_check_single(threads, sizeof(threads));
+	if (r < 0)
+		return refuse(r, "weir_init() must come before any thread, but there are: %s", threads);
+	/* Children of the zygote's become ours. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return refuse(-errno, "cannot become a subreaper: %s", strerror(errno));
+	r = start_by_fork();
+	if (r < 0)
+		return refuse(r, "cannot start the zygote: %s", strerror(-r));
+	own.initialised = true;
+	return 0;
+}
+
+/* --- the frontend's side ----------------------------------------------------------------------------------------- */
+
+int zygote_socket(void)
+{
+	return own.socket;
+}
+
+int zygote_pidfd(void)
+{
+	return own.pidfd;
+}
+
+bool zygote_is_ready(void)
+{
+	return own.ready;
+}
+
+bool zygote_is_initialised(void)
+{
+	return own.initialised;
+}
+
+bool zygote_attend(void)
+{
+	struct zygote_answer answer;
+	size_t count = 0;
+	struct pollfd pollfd = { .fd = own.socket, .events = POLLIN };
+
+	if (own.socket < 0 || clock_poll(&pollfd, 1, 0) <= 0)
+		return false;
+	if (fds_receive(own.socket, &answer, sizeof(answer), NULL, &count) != sizeof(answer)) {
+		zygote_kill();
+		return false;
+	}
+	if (answer.id != 0)
+		return false; /* too late */
+	own.ready = true;
+	answer.text[sizeof(answer.text) - 1] = '\0';
+	if (answer.text[0] != '\0')
+		weir_log(WEIR_LOG_WARNING, "zygote", "%s", answer.text);
+	return true;
+}
+
+void zygote_kill(void)
+{
+	if (own.pidfd >= 0)
+		pidfd_send_signal(own.pidfd, SIGKILL, NULL, 0);
+	own.ready = false;
+}
+
+static bool is_dead(void)
+{
+	siginfo_t info = { 0 };
+
+	if (own.pidfd < 0)
+		return true;
+	return waitid(P_PIDFD, (id_t)own.pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid != 0;
+}
+
+int zygote_revive(void)
+{
+	int64_t now_ns = clock_ns();
+	int r, socket;
+	pid_t pid;
+
+	if (!is_dead())
+		return 0;
+	own.ready = false;
+	fds_close(&own.socket);
+	fds_close(&own.pidfd);
+	if (now_ns - own.deaths_since_ns > 60 * CLOCK_S) {
+		own.deaths_since_ns = now_ns;
+		own.deaths = 0;
+	}
+	if (++own.deaths > DEATHS_MAX)
+		return -ECHILD;
+	r = zygote_exec(&socket, &pid);
+	if (r == 0)
+		note_started(socket, pid);
+	return r;
+}
+
+int zygote_spawn(struct zygote_order *order, const int fds[ZYGOTE_FDS], int *pid, char *text)
+{
+	size_t size = offsetof(struct zygote_order, args) + strlen(order->args) + 1;
+	int64_t deadline_ns = clock_ns() + ANSWER_NS;
+	struct pollfd pollfd = { .fd = own.socket, .events = POLLIN };
+	int r;
+
+	order->id = ++own.last_id != 0 ? own.last_id : ++own.last_id;
+	r = fds_send(own.socket, order, size, fds, ZYGOTE_FDS);
+	while (r == 0) {
+		struct zygote_answer answer;
+		size_t count = 0;
+
+		r = -ETIMEDOUT;
+		if (clock_ns() >= deadline_ns)
+			break;
+		if (clock_poll(&pollfd, 1, deadline_ns) <= 0) {
+			r = 0;
+			continue;
+		}
+		r = fds_receive(own.socket, &answer, sizeof(answer), NULL, &count);
+		if (r != (int)sizeof(answer)) {
+			r = r < 0 ? r : -EPROTO;
+			break;
+		}
+		r = 0;
+		if (answer.id != order->id)
+			continue;
+		snprintf(text, ZYGOTE_TEXT_BYTES, "%.*s", ZYGOTE_TEXT_BYTES - 1, answer.text);
+		if (answer.status == 0)
+			*pid = answer.pid;
+		return answer.status;
+	}
+	/* Dead or stopped: the caller tries again when there is a new one. */
+	zygote_kill();
+	snprintf(text, ZYGOTE_TEXT_BYTES, "the zygote does not answer: %s", strerror(-r));
+	return r;
+}

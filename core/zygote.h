@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ZYGOTE_H
+#define ZYGOTE_H
+
+/* The zygote: a process with one thread from which all children are forked, so that the program itself may have
+ * threads. It parses nothing but our own orders, touches no frame, and keeps no secrets. */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <weir/frontend.h>
+
+#define ZYGOTE_ENV	  "WEIR_ZYGOTE" /* in the environment of a zygote made by exec: the number of its socket */
+#define ZYGOTE_TEXT_BYTES 512
+#define ZYGOTE_NAME_BYTES 64
+#define ZYGOTE_PATH_BYTES 4096
+#define ZYGOTE_ARGS_BYTES 32769
+
+/* What a child is given, in this order: commands to read, events to write, the socket for rings, its output. */
+enum zygote_fd { ZYGOTE_FD_COMMANDS, ZYGOTE_FD_EVENTS, ZYGOTE_FD_RINGS, ZYGOTE_FD_OUTPUT, ZYGOTE_FDS };
+
+struct zygote_order {
+	uint32_t id; /* never 0 */
+	char name[ZYGOTE_NAME_BYTES];
+	char backend[ZYGOTE_PATH_BYTES];
+	char args[ZYGOTE_ARGS_BYTES]; /* only its used part travels */
+};
+
+struct zygote_answer {
+	uint32_t id;		      /* of the order; 0: ready, preloaded */
+	int32_t status;		      /* 0 or -errno */
+	int32_t pid;		      /* of the child: by now a child of the frontend */
+	char text[ZYGOTE_TEXT_BYTES]; /* why not; threads that are in the way */
+};
+
+/* --- the zygote's own side (zygote.c) --- */
+
+/* Never returns. */
+_Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_init_config *config);
+
+/* --- the frontend's side (init.c); one zygote for each process --- */
+
+bool zygote_is_initialised(void);
+int zygote_socket(void); /* -1 while there is none */
+int zygote_pidfd(void);
+bool zygote_is_ready(void);
+
+/* Something is to be read from the socket, or it is closed. True: it is ready now. */
+bool zygote_attend(void);
+
+/* Makes a new one if the old one has died, by exec of the program itself. 0, or -errno: it dies again and again. */
+int zygote_revive(void);
+void zygote_kill(void);
+
+/* Starts this program again, as a zygote (exec.c). 0, with our end of its socket; or -errno. */
+int zygote_exec(int *socket, pid_t *pid);
+
+/* Has a child forked. 0 and *pid; or -errno with the reason in text (ZYGOTE_TEXT_BYTES). Blocks, at most for 2 s. */
+int zygote_spawn(struct zygote_order *order, const int fds[ZYGOTE_FDS], int *pid, char *text);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "test_backends.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define EVENTS_FD 4 /* as child.c has it */
+
+struct obedient {
+	int flood;
+};
+
+static int enter_obedient_back(struct weir_back *back, void *state, const char *args)
+{
+	return 0;
+}
+
+static void sleep_for_ever_back(void)
+{
+	for (;;)
+		pause();
+}
+
+static int count_fds_back(void)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	int count = -3; /* ., .. and the directory itself */
+
+	while (readdir(fds) != NULL)
+		count++;
+	closedir(fds);
+	return count;
+}
+
+static int tell_facts_back(struct weir_back *back, const struct weir_message *message)
+{
+	struct facts facts = { .pid = getpid(), .parent = getppid(), .group = getpgrp() };
+	struct rlimit limit;
+	sigset_t mask;
+	ssize_t got;
+	int fd;
+
+	facts.fds = count_fds_back();
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	for (int i = 1; i < NSIG; i++)
+		facts.blocked += sigismember(&mask, i) == 1;
+	getrlimit(RLIMIT_CORE, &limit);
+	facts.core_limit = (int)limit.rlim_max;
+	prctl(PR_GET_NAME, facts.comm, 0, 0, 0);
+	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	got = read(fd, facts.cmdline, sizeof(facts.cmdline) - 1);
+	facts.cmdline[got > 0 ? got : 0] = '\0';
+	close(fd);
+	return weir_back_reply(back, message, 0, &facts, sizeof(facts));
+}
+
+static int fork_back(struct weir_back *back, const struct weir_message *message)
+{
+	int pid = fork();
+
+	if (pid == 0)
+		sleep_for_ever_back();
+	return weir_back_reply(back, message, 0, &pid, sizeof(pid));
+}
+
+static void print_back(int lines)
+{
+	for (int i = 0; i < lines; i++)
+		printf("line %d\n", i);
+}
+
+static int command_obedient_back(struct weir_back *back, void *state, const struct weir_message *message)
+{
+	struct obedient *own = state;
+	int value = 0;
+
+	if (message->size >= sizeof(value))
+		memcpy(&value, message->data, sizeof(value));
+	switch (message->type) {
+	case ORDER_ECHO: return weir_back_reply(back, message, 0, message->data, message->size);
+	case ORDER_STATUS: return value;
+	case ORDER_SIGNAL:
+		signal(value, SIG_DFL); /* a sanitizer's handler would exit instead */
+		return raise(value);
+	case ORDER_EXIT: _exit(value);
+	case ORDER_LEAVE: weir_back_exit(back, value); return 0;
+	case ORDER_SLEEP: sleep_for_ever_back(); return 0;
+	case ORDER_SPIN:
+		for (volatile int i = 0;; i = i + 1)
+			;
+	case ORDER_DEAF:
+		signal(SIGTERM, SIG_IGN);
+		weir_back_reply(back, message, 0, NULL, 0);
+		sleep_for_ever_back();
+		return 0;
+	case ORDER_GARBAGE: return write(EVENTS_FD, "this is not a message, is it?", 29) < 0;
+	case ORDER_FORGE: return weir_back_event(back, (uint32_t)value, NULL, 0);
+	case ORDER_PRINT: print_back(value); return 0;
+	case ORDER_FORK: return fork_back(back, message);
+	case ORDER_FLOOD: own->flood = value; return 0;
+	case ORDER_CLOSE:
+		close(EVENTS_FD);
+		sleep_for_ever_back();
+		return 0;
+	case ORDER_FACTS: return tell_facts_back(back, message);
+	default: return -ENOSYS;
+	}
+}
+
+static int tick_obedient_back(struct weir_back *back, void *state, int64_t now_ns)
+{
+	struct obedient *own = state;
+
+	for (int i = 0; i < own->flood; i++)
+		weir_back_event(back, EVENT_FLOOD, &i, sizeof(i));
+	return 0;
+}
+
+static void leave_obedient_back(struct weir_back *back, void *state, int reason)
+{
+	weir_back_event(back, EVENT_LEFT, &reason, sizeof(reason));
+}
+
+static const struct weir_backend obedient = {
+	.abi = WEIR_BACKEND_ABI,
+	.name = "obedient",
+	.state_bytes = sizeof(struct obedient),
+	.enter = enter_obedient_back,
+	.command = command_obedient_back,
+	.tick = tick_obedient_back,
+	.leave = leave_obedient_back,
+};
+
+/* Fails with the errno in its args; "slow": never returns; "die": dies. */
+static int enter_failing_back(struct weir_back *back, void *state, const char *args)
+{
+	if (strcmp(args, "slow") == 0)
+		sleep_for_ever_back();
+	if (strcmp(args, "die") == 0)
+		abort();
+	return -atoi(args);
+}
+
+static const struct weir_backend failing = {
+	.abi = WEIR_BACKEND_ABI,
+	.name = "failing",
+	.enter = enter_failing_back,
+};
+
+static const struct weir_backend alien = {
+	.abi = WEIR_BACKEND_ABI + 1,
+	.name = "alien",
+	.enter = enter_failing_back,
+};
+
+const struct weir_backend *const test_backends[] = { &obedient, &failing, &alien, NULL };

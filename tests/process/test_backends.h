@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEST_BACKENDS_H
+#define TEST_BACKENDS_H
+
+/* Backends that do what the tests tell them. */
+
+#include <weir/backend.h>
+
+/* Commands of "obedient". */
+enum order {
+	ORDER_ECHO = 256, /* replies with its data */
+	ORDER_STATUS,	  /* returns the int in its data */
+	ORDER_SIGNAL,	  /* raises that signal */
+	ORDER_EXIT,	  /* _exit() with that status */
+	ORDER_LEAVE,	  /* weir_back_exit() with that status */
+	ORDER_SLEEP,	  /* sleeps for ever in its command */
+	ORDER_SPIN,	  /* busy loop */
+	ORDER_DEAF,	  /* ignores SIGTERM, then sleeps for ever */
+	ORDER_GARBAGE,	  /* writes what is no message */
+	ORDER_FORGE,	  /* sends an event of this type */
+	ORDER_PRINT,	  /* so many lines */
+	ORDER_FORK,	  /* a grandchild that sleeps for ever; replies with its pid */
+	ORDER_FLOOD,	  /* so many events, from then on with each tick */
+	ORDER_CLOSE,	  /* closes its control pipe, and sleeps */
+	ORDER_FACTS,	  /* replies with struct facts */
+};
+
+#define EVENT_FLOOD 300
+#define EVENT_LEFT  301 /* leave() was called with this reason */
+
+struct facts {
+	int pid, parent, group, fds, blocked, core_limit, dumps_on_pipe;
+	char comm[16], cmdline[256];
+};
+
+extern const struct weir_backend *const test_backends[];
+
+#endif
