@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "weirsink.h"
 
-#include "slotallocator.h"
+#include "sinkring.h"
 #include "videoframe.h"
 
 #include <errno.h>
@@ -22,13 +22,8 @@ struct _WeirSink {
 	bool discontinuity;
 	uint64_t dropped_before;
 
-	GMutex lock; /* guards all below; never held while waiting or while another lock but the allocator's is taken */
-	GCond changed;
-	SlotAllocator *allocator; /* the present ring, or NULL */
-	bool wanting;
-	struct weir_writer *writer; /* the answer to a want, until it is taken */
-	int writer_status;
-	uint32_t unlocks; /* counts unlock(): a wait that began before one ends */
+	struct sinkring ring;
+	GMutex lock; /* guards stats */
 	struct weirsink_stats stats;
 };
 
@@ -40,101 +35,25 @@ static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE("sink", GST_
 	GST_STATIC_CAPS("video/x-raw, format=(string){ I420, NV12, GRAY8, RGB }, width=(int)[1, 32768], "
 			"height=(int)[1, 32768]"));
 
-/* The present ring's allocator with a reference, or NULL. */
-static SlotAllocator *ref_allocator(WeirSink *self)
-{
-	SlotAllocator *allocator;
-
-	g_mutex_lock(&self->lock);
-	allocator = self->allocator != NULL ? gst_object_ref(self->allocator) : NULL;
-	g_mutex_unlock(&self->lock);
-	return allocator;
-}
-
-/* Ends the present ring, if any, and lets go of it. */
-static void end_ring(WeirSink *self)
-{
-	SlotAllocator *allocator;
-
-	g_mutex_lock(&self->lock);
-	allocator = self->allocator;
-	self->allocator = NULL;
-	g_mutex_unlock(&self->lock);
-	if (allocator != NULL) {
-		slotallocator_end(allocator);
-		gst_object_unref(allocator);
-	}
-}
-
-/* Waits for weirsink_set_writer(), until the deadline or unlock(). */
-static int wait_for_writer(WeirSink *self, uint32_t unlocks, struct weir_writer **writer)
-{
-	gint64 deadline_us = g_get_monotonic_time() + WEIRSINK_RING_NS / 1000;
-	int r = 0;
-
-	g_mutex_lock(&self->lock);
-	while (self->writer == NULL && self->writer_status == 0 && r == 0) {
-		/* The flag beside the count: unlock() may have come before this thread looked at the count. */
-		if (self->unlocks != unlocks || GST_PAD_IS_FLUSHING(GST_BASE_SINK_PAD(self)))
-			r = -EINTR;
-		else if (!g_cond_wait_until(&self->changed, &self->lock, deadline_us))
-			r = -ETIMEDOUT;
-	}
-	if (r == 0)
-		r = self->writer_status;
-	if (r == 0)
-		*writer = self->writer, self->writer = NULL;
-	self->wanting = false;
-	g_mutex_unlock(&self->lock);
-	return r;
-}
-
-static int begin_ring(WeirSink *self, const struct weir_format *format)
-{
-	struct weir_writer *writer;
-	SlotAllocator *allocator;
-	uint32_t unlocks;
-	int r;
-
-	g_mutex_lock(&self->lock);
-	self->wanting = true;
-	self->writer_status = 0;
-	unlocks = self->unlocks;
-	g_mutex_unlock(&self->lock);
-	r = self->provider.want(self->provider.data, format, format->payload_bytes, SLOTALLOCATOR_LOANS);
-	if (r < 0)
-		weirsink_set_writer(self, NULL, r);
-	r = wait_for_writer(self, unlocks, &writer);
-	if (r < 0)
-		return r;
-	if (weir_writer_slot_bytes(writer) < format->payload_bytes) {
-		weir_writer_free(&writer);
-		return -EMSGSIZE;
-	}
-	allocator = slotallocator_new(writer, self->lossless);
-	if (allocator == NULL)
-		return -EMFILE;
-	g_mutex_lock(&self->lock);
-	self->allocator = allocator;
-	self->stats.width = format->width;
-	self->stats.height = format->height;
-	g_mutex_unlock(&self->lock);
-	return 0;
-}
-
 static gboolean weirsink_set_caps(GstBaseSink *base, GstCaps *caps)
 {
 	WeirSink *self = WEIR_SINK(base);
+	SlotAllocator *allocator;
 	struct weir_format format;
+	bool same = false;
 	int r;
 
 	if (!gst_video_info_from_caps(&self->info, caps) || videoframe_format(&format, &self->info, caps) < 0)
 		return FALSE;
 	self->source_known = false;
-	if (self->allocator != NULL && memcmp(slotallocator_format(self->allocator), &format, sizeof(format)) == 0)
+	allocator = sinkring_ref(&self->ring);
+	if (allocator != NULL) {
+		same = memcmp(slotallocator_format(allocator), &format, sizeof(format)) == 0;
+		gst_object_unref(allocator);
+	}
+	if (same)
 		return TRUE;
-	end_ring(self);
-	r = begin_ring(self, &format);
+	r = sinkring_replace(&self->ring, &self->provider, &format, self->lossless, GST_BASE_SINK_PAD(base));
 	if (r == 0)
 		return TRUE;
 	if (r != -EINTR)
@@ -148,7 +67,7 @@ static gboolean weirsink_set_caps(GstBaseSink *base, GstCaps *caps)
 /* The allocator alone: with a pool or GstVideoMeta, avdec_* would decode into other memory and copy on top of it. */
 static gboolean weirsink_propose_allocation(GstBaseSink *base, GstQuery *query)
 {
-	SlotAllocator *allocator = ref_allocator(WEIR_SINK(base));
+	SlotAllocator *allocator = sinkring_ref(&WEIR_SINK(base)->ring);
 
 	if (allocator == NULL)
 		return TRUE;
@@ -215,7 +134,7 @@ static int publish(WeirSink *self, SlotAllocator *allocator, GstBuffer *buffer)
 static GstFlowReturn weirsink_render(GstBaseSink *base, GstBuffer *buffer)
 {
 	WeirSink *self = WEIR_SINK(base);
-	SlotAllocator *allocator = ref_allocator(self);
+	SlotAllocator *allocator = sinkring_ref(&self->ring);
 	GstFlowReturn flow = GST_FLOW_OK;
 	int r;
 
@@ -254,29 +173,13 @@ static GstFlowReturn weirsink_render(GstBaseSink *base, GstBuffer *buffer)
 
 static gboolean weirsink_unlock(GstBaseSink *base)
 {
-	WeirSink *self = WEIR_SINK(base);
-	SlotAllocator *allocator;
-
-	g_mutex_lock(&self->lock);
-	self->unlocks++;
-	g_cond_broadcast(&self->changed);
-	g_mutex_unlock(&self->lock);
-	allocator = ref_allocator(self);
-	if (allocator != NULL) {
-		slotallocator_unlock(allocator);
-		gst_object_unref(allocator);
-	}
+	sinkring_unlock(&WEIR_SINK(base)->ring);
 	return TRUE;
 }
 
 static gboolean weirsink_unlock_stop(GstBaseSink *base)
 {
-	SlotAllocator *allocator = ref_allocator(WEIR_SINK(base));
-
-	if (allocator != NULL) {
-		slotallocator_unlock_stop(allocator);
-		gst_object_unref(allocator);
-	}
+	sinkring_unlock_stop(&WEIR_SINK(base)->ring);
 	return TRUE;
 }
 
@@ -289,21 +192,12 @@ static gboolean weirsink_start(GstBaseSink *base)
 
 void weirsink_set_writer(WeirSink *self, struct weir_writer *writer, int status)
 {
-	g_mutex_lock(&self->lock);
-	/* An answer that comes after its want timed out belongs to nobody. */
-	if (self->wanting && self->writer == NULL) {
-		self->writer = writer;
-		self->writer_status = status;
-		writer = NULL;
-		g_cond_broadcast(&self->changed);
-	}
-	g_mutex_unlock(&self->lock);
-	weir_writer_free(&writer);
+	sinkring_set_writer(&self->ring, writer, status);
 }
 
 void weirsink_attend(WeirSink *self)
 {
-	SlotAllocator *allocator = ref_allocator(self);
+	SlotAllocator *allocator = sinkring_ref(&self->ring);
 
 	if (allocator != NULL) {
 		slotallocator_attend(allocator);
@@ -313,7 +207,7 @@ void weirsink_attend(WeirSink *self)
 
 void weirsink_end(WeirSink *self)
 {
-	SlotAllocator *allocator = ref_allocator(self);
+	SlotAllocator *allocator = sinkring_ref(&self->ring);
 
 	if (allocator != NULL) {
 		slotallocator_end(allocator);
@@ -323,7 +217,7 @@ void weirsink_end(WeirSink *self)
 
 bool weirsink_drained(WeirSink *self)
 {
-	SlotAllocator *allocator = ref_allocator(self);
+	SlotAllocator *allocator = sinkring_ref(&self->ring);
 	bool drained = true;
 
 	if (allocator != NULL) {
@@ -335,7 +229,7 @@ bool weirsink_drained(WeirSink *self)
 
 void weirsink_stats(WeirSink *self, struct weirsink_stats *stats)
 {
-	SlotAllocator *allocator = ref_allocator(self);
+	SlotAllocator *allocator = sinkring_ref(&self->ring);
 
 	g_mutex_lock(&self->lock);
 	*stats = self->stats;
@@ -374,9 +268,7 @@ static void weirsink_finalize(GObject *object)
 {
 	WeirSink *self = WEIR_SINK(object);
 
-	gst_clear_object(&self->allocator);
-	weir_writer_free(&self->writer);
-	g_cond_clear(&self->changed);
+	sinkring_finish(&self->ring);
 	g_mutex_clear(&self->lock);
 	G_OBJECT_CLASS(weirsink_parent_class)->finalize(object);
 }
@@ -409,7 +301,7 @@ static void weirsink_class_init(WeirSinkClass *class)
 static void weirsink_init(WeirSink *self)
 {
 	g_mutex_init(&self->lock);
-	g_cond_init(&self->changed);
+	sinkring_init(&self->ring);
 	self->stats.next_pts_ns = WEIR_TIME_NONE;
 	gst_base_sink_set_sync(GST_BASE_SINK(self), FALSE);
 	/* The last sample would keep a slot for ever, and basesink copies it into another one on a DRAIN query. */

@@ -39,11 +39,10 @@ void weirsink_end(WeirSink *self);
 bool weirsink_drained(WeirSink *self);
 
 struct weirsink_stats {
-	uint64_t frames;	/* published, over all rings */
-	uint64_t dropped;	/* no slot was free */
-	int64_t active_ns;	/* when a frame last came or waited for a reader (CLOCK_MONOTONIC), 0 never */
-	int64_t next_pts_ns;	/* stream time at the end of the last frame, or WEIR_TIME_NONE */
-	uint32_t width, height; /* of the present ring, 0 none */
+	uint64_t frames;     /* published, over all rings */
+	uint64_t dropped;    /* no slot was free */
+	int64_t active_ns;   /* when a frame last came or waited for a reader (CLOCK_MONOTONIC), 0 never */
+	int64_t next_pts_ns; /* stream time at the end of the last frame, or WEIR_TIME_NONE */
 };
 void weirsink_stats(WeirSink *self, struct weirsink_stats *stats);
 

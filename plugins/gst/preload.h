@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PRELOAD_H
+#define PRELOAD_H
+
+/* Initialises GStreamer, once. Starts no thread and no process. */
+void preload_init(void);
+
+/* For the zygote: initialises GStreamer and loads the plugins that decoders use most. 0; -EBUSY: it started a thread.
+ */
+int preload_decoder(void);
+
+#endif
