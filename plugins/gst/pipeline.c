@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include <gst/video/video.h>
 #include <weir/frame.h>
 
 /* An address that swallows packets fails after this time; a server that sends no UDP is asked for TCP after that. */
 #define RTSP_TCP_US 5000000
 #define RTSP_UDP_US 3000000
+
+#define FORMAT_FILTER "weir-format" /* data of videoconvert: the capsfilter behind it */
 
 static GstElement *add_element(GstElement *bin, const char *factory, char **error)
 {
@@ -47,6 +50,7 @@ static GstElement *add_chain(GstElement *pipeline, const struct options *options
 
 	if (*error != NULL)
 		return NULL;
+	g_object_set_data(G_OBJECT(convert), FORMAT_FILTER, filter);
 	caps = wanted_caps(options);
 	g_object_set(filter, "caps", caps, NULL);
 	gst_caps_unref(caps);
@@ -82,27 +86,51 @@ static bool is_video(GstPad *pad)
 	return video;
 }
 
+static bool is_open(const GstCaps *wanted)
+{
+	const GValue *format = gst_structure_get_value(gst_caps_get_structure(wanted, 0), "format");
+
+	return GST_VALUE_HOLDS_LIST(format);
+}
+
+/* Where YUV has to be converted and no format was asked for, makes it I420: videoconvert would make RGB of YUY2,
+ * because less is lost, but most readers want luma. */
+static void choose_format(GstElement *convert, GstPad *pad)
+{
+	GstElement *filter = g_object_get_data(G_OBJECT(convert), FORMAT_FILTER);
+	GstCaps *caps = gst_pad_get_current_caps(pad), *wanted;
+	GstVideoInfo info;
+
+	g_object_get(filter, "caps", &wanted, NULL);
+	if (is_open(wanted) && caps != NULL && gst_video_info_from_caps(&info, caps) && GST_VIDEO_INFO_IS_YUV(&info) &&
+		weir_pixel_from_name(gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(&info))) == WEIR_PIXEL_NONE) {
+		wanted = gst_caps_make_writable(wanted);
+		gst_caps_set_simple(wanted, "format", G_TYPE_STRING, "I420", NULL);
+		g_object_set(filter, "caps", wanted, NULL);
+	}
+	gst_caps_unref(wanted);
+	if (caps != NULL)
+		gst_caps_unref(caps);
+}
+
 static void pad_added(GstElement *decodebin, GstPad *pad, gpointer data)
 {
-	GstElement *convert = data, *parent, *discard;
+	GstElement *convert = data, *pipeline = GST_ELEMENT(gst_object_get_parent(GST_OBJECT(convert))), *discard;
 	GstPad *into = gst_element_get_static_pad(convert, "sink");
-	bool linked = is_video(pad) && !gst_pad_is_linked(into) && gst_pad_link(pad, into) == GST_PAD_LINK_OK;
 
-	gst_object_unref(into);
-	if (linked)
-		return;
-	discard = gst_element_factory_make("fakesink", NULL);
-	parent = GST_ELEMENT(gst_element_get_parent(convert));
-	if (discard != NULL && parent != NULL) {
+	if (is_video(pad) && !gst_pad_is_linked(into)) {
+		choose_format(convert, pad);
+		gst_pad_link(pad, into);
+	} else if ((discard = gst_element_factory_make("fakesink", NULL)) != NULL) {
+		gst_object_unref(into);
 		g_object_set(discard, "async", FALSE, "sync", FALSE, NULL);
-		gst_bin_add(GST_BIN(parent), discard);
+		gst_bin_add(GST_BIN(pipeline), discard);
 		gst_element_sync_state_with_parent(discard);
 		into = gst_element_get_static_pad(discard, "sink");
 		gst_pad_link(pad, into);
-		gst_object_unref(into);
 	}
-	if (parent != NULL)
-		gst_object_unref(parent);
+	gst_object_unref(into);
+	gst_object_unref(pipeline);
 }
 
 static void no_more_pads(GstElement *decodebin, gpointer data)
@@ -175,8 +203,11 @@ static void add_test(GstElement *pipeline, const struct options *options, GstEle
 		return;
 	gst_util_set_object_arg(G_OBJECT(source), "pattern", "ball");
 	g_object_set(source, "is-live", TRUE, "num-buffers", options->test_frames, NULL);
-	caps = gst_caps_new_simple("video/x-raw", "width", G_TYPE_INT, options->test_width, "height", G_TYPE_INT,
-		options->test_height, "framerate", GST_TYPE_FRACTION, options->test_rate, 1, NULL);
+	/* Left to itself it would make RGB, of which most readers first have to make luma. */
+	caps = gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING,
+		options->pixel != WEIR_PIXEL_NONE ? weir_pixel_name(options->pixel) : "I420", "width", G_TYPE_INT,
+		options->test_width, "height", G_TYPE_INT, options->test_height, "framerate", GST_TYPE_FRACTION,
+		options->test_rate, 1, NULL);
 	g_object_set(filter, "caps", caps, NULL);
 	gst_caps_unref(caps);
 	gst_element_link_many(source, filter, convert, NULL);
