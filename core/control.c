@@ -89,7 +89,7 @@ static int take_input(struct weir_child *child, const struct weir_message *messa
 		return -EPROTO;
 	memcpy(&input, message->data, sizeof(input));
 	if (message->type == MESSAGE_DRAINED)
-		return stream_drained(child, &input, message->status);
+		return stream_drained(child, &input);
 	return stream_end_taken(child, &input);
 }
 

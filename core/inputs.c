@@ -38,7 +38,7 @@ static void close_ring(struct weir_back *back, uint32_t i, int status)
 	weir_reader_free(&input->reader);
 	input->next = NULL;
 	if (!back_is_local(back))
-		back_send(back, MESSAGE_DRAINED, 0, status == -ESTALE ? status : 0, &drained, sizeof(drained));
+		back_send(back, MESSAGE_DRAINED, 0, 0, &drained, sizeof(drained));
 	else if (status == -ENODATA && next == NULL)
 		input->end_wanted = true, input->end_generation = input->generation;
 	if (next != NULL)

@@ -24,7 +24,7 @@ enum message_type {
 	MESSAGE_REPLY = 49,	/* to the call with this id */
 	MESSAGE_EXIT = 50,	/* will exit; status; data: why, as text */
 	MESSAGE_WANT_RING = 51, /* data: struct weir_ring_config */
-	MESSAGE_DRAINED = 52,	/* has closed a ring; data: struct message_input; status: 0 or -ESTALE (evicted) */
+	MESSAGE_DRAINED = 52,	/* has closed a ring; data: struct message_input */
 	MESSAGE_END_TAKEN = 53, /* its command() has seen WEIR_COMMAND_END; data: struct message_input */
 };
 

@@ -363,7 +363,7 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 					       .from = from,
 					       .to = move.state,
 					       .reason = kept });
-	stream_child_changed(child);
+	stream_child_changed(child, kept);
 }
 
 void process_init(struct weir_child *child)
