@@ -268,8 +268,8 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 		decoder_fail_back(back, decoder, text, r);
 		return 0;
 	}
-	/* Live sources set the pace themselves, and waiting for the clock would add their latency to each frame's age; what
-	 * could run faster runs in real time if nobody asks for every frame. */
+	/* Live sources set the pace themselves, and waiting for the clock would add their latency to each frame's age;
+	 * what could run faster runs in real time if nobody asks for every frame. */
 	g_object_set(decoder->sink, "lossless", decoder->options.lossless, "sync",
 		!decoder->options.lossless && !options_is_camera(&decoder->options) &&
 			decoder->options.kind != SOURCE_TEST,
