@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* Pictures copied into slots and read line by line: memory decides. The ceiling is a copy into as many buffers of the
+ * same kind of memory by one process alone. */
+#include "rig.h"
+
+#include <string.h>
+
+#include "stream.h"
+
+#define STREAMING  0x100u /* in a contender's argument, beside the number of slots */
+#define SLOTS	   0xffu
+#define SLOT_BYTES 3112960u /* whole pages, as in a ring */
+
+struct copying {
+	struct rig rig;
+	uint8_t *source, *buffers;
+	uint32_t frames, slots;
+	bool streaming;
+};
+static struct copying copying;
+
+static void put(const struct copying *own, uint8_t *slot, uint64_t stamp)
+{
+	*(uint64_t *)own->source = stamp;
+	if (own->streaming)
+		stream_copy(slot, own->source, PICTURE_BYTES);
+	else
+		memcpy(slot, own->source, PICTURE_BYTES);
+}
+
+static int write_back(void *context, uint32_t index)
+{
+	struct copying *own = context;
+	struct weir_writer *writer = rig_writer_back(&own->rig);
+	struct weir_frame frame;
+
+	if (writer == NULL)
+		return -EIO;
+	bench_meet_back(2);
+	for (uint32_t i = 1; i <= own->frames; i++) {
+		uint8_t *payload = rig_claim_back(writer, &frame);
+
+		if (payload == NULL)
+			return -EIO;
+		put(own, payload, i);
+		frame.size_bytes = PICTURE_BYTES;
+		if (weir_writer_publish(writer, &frame, false) < 0)
+			return bench_fail("weir_writer_publish");
+	}
+	return 0;
+}
+
+static int read_back(void *context, uint32_t index)
+{
+	struct copying *own = context;
+	struct weir_reader *reader = rig_reader_back(&own->rig, 0);
+	struct weir_frame frame;
+	int64_t from_ns = 0;
+
+	if (reader == NULL)
+		return -EIO;
+	bench_meet_back(2);
+	for (uint32_t i = 1; i <= own->frames; i++) {
+		if (rig_acquire_back(reader, &frame, WAIT_BUSY) < 0)
+			return -EIO;
+		stream_read(frame.data, PICTURE_BYTES);
+		if (*(const uint64_t *)frame.data != i)
+			return bench_fail("frame %u carries another stamp", i);
+		weir_reader_release(reader, &frame);
+		if (i == own->frames / 5)
+			from_ns = now_ns();
+	}
+	page->figure = (now_ns() - from_ns) / 1e3 / (own->frames - own->frames / 5);
+	return 0;
+}
+
+/* The ceiling. */
+static int copy_back(void *context, uint32_t index)
+{
+	struct copying *own = context;
+	int64_t from_ns = 0;
+
+	for (uint32_t i = 1; i <= own->frames; i++) {
+		put(own, own->buffers + (size_t)(i % own->slots) * SLOT_BYTES, i);
+		if (i == own->frames / 5)
+			from_ns = now_ns();
+	}
+	page->figure = (now_ns() - from_ns) / 1e3 / (own->frames - own->frames / 5);
+	return 0;
+}
+
+static void prepare(uint32_t argument)
+{
+	if (copying.source == NULL) {
+		copying.source = bench_shared(PICTURE_BYTES);
+		memset(copying.source, 0x55, PICTURE_BYTES);
+	}
+	copying.frames = bench_count(400, 20);
+	copying.slots = argument & SLOTS;
+	copying.streaming = (argument & STREAMING) != 0;
+}
+
+static int run_ring(double *figure, uint32_t argument)
+{
+	const struct rig_config config = {
+		.pictures = true,
+		.slots = argument & SLOTS,
+		.readers = 1,
+		.policy = RIG_LOSSLESS,
+	};
+	int r;
+
+	prepare(argument);
+	r = rig_make(&copying.rig, &config);
+	if (r < 0)
+		return r;
+	r = bench_pair(figure, write_back, read_back, &copying);
+	rig_free(&copying.rig);
+	return r;
+}
+
+static int run_plain(double *figure, uint32_t argument)
+{
+	const struct job job = { copy_back, 0, 0 };
+
+	prepare(argument);
+	if (copying.buffers == NULL)
+		copying.buffers = bench_shared((size_t)copying.slots * SLOT_BYTES);
+	return bench_run(figure, &job, 1, &copying);
+}
+
+enum { PLAIN, RING_4, RING_20, PLAIN_STREAMING, STREAMING_4, STREAMING_20, ICEORYX_COPY, ZMQ_COPY };
+
+static const struct contender contenders[] = {
+	[PLAIN] = { "memcpy", run_plain, 4 },
+	[RING_4] = { "Weir, 4 slots", run_ring, 4 },
+	[RING_20] = { "Weir, 20 slots", run_ring, 20 },
+	[PLAIN_STREAMING] = { "streaming", run_plain, 4 | STREAMING },
+	[STREAMING_4] = { "Weir, 4 slots, streaming", run_ring, 4 | STREAMING },
+	[STREAMING_20] = { "Weir, 20 slots, streaming", run_ring, 20 | STREAMING },
+	[ICEORYX_COPY] = { "iceoryx", ICEORYX(iceoryx_handover), 1 },
+	[ZMQ_COPY] = { "ZeroMQ", ZMQ(zmq_copy), 0 },
+};
+
+static const struct row rows[] = {
+	{ "1080p frame, memcpy in, all read, 4 slots", RING_4, PLAIN, .bar_ratio = 1 / 0.95 },
+	{ "the same, 20 slots, beside 4 slots", RING_20, RING_4, .bar_ratio = 1.05 },
+	{ "the same, 20 slots, beside iceoryx", RING_20, ICEORYX_COPY },
+	{ "the same, 20 slots, beside ZeroMQ", RING_20, ZMQ_COPY },
+	{ "non-temporal copy in, all read, 4 slots", STREAMING_4, PLAIN_STREAMING, .bar_ratio = 1 / 0.95 },
+	{ "the same, 20 slots, beside 4 slots", STREAMING_20, STREAMING_4, .bar_ratio = 1.05 },
+	{ "the same, 20 slots, beside memcpy in", STREAMING_20, RING_20 },
+};
+
+const struct group copy_group = { "copy", "µs/frame", 20, 1, contenders, COUNT_OF(contenders), rows, COUNT_OF(rows) };
