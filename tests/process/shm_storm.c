@@ -11,12 +11,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define WRITER		STORM_READERS /* its number among the processes */
-#define PROCESSES	(STORM_READERS + 1)
-#define RINGS_KEPT	32
-#define ATTACHMENTS_MAX 65536
-#define STOPS_MAX	65536
-#define STALL_MAX_NS	500000000
+#define WRITER	   STORM_READERS /* its number among the processes */
+#define PROCESSES  (STORM_READERS + 1)
+#define RINGS_KEPT 32
 
 /* A generation and who was attached to it by which attachment; 0: nobody. */
 struct generation {
@@ -25,28 +22,16 @@ struct generation {
 	uint32_t attachment[STORM_READERS];
 };
 
-struct attachment {
-	uint32_t reader, end;
-	int64_t cause_ns; /* when the kill was sent that made it necessary; 0: none */
-	bool is_stalled, is_sent, is_over;
-};
-
 struct process {
 	pid_t pid;
 	int pidfd, socket;
 	int64_t killed_ns, continue_ns; /* 0: it is not (being killed | stopped) */
 };
 
-static struct storm_board *board;
 static struct generation now, spare, old[RINGS_KEPT];
-static struct attachment attachments[ATTACHMENTS_MAX];
 static uint32_t attachment_count, writer_kills, reader_kills;
 static struct process process[PROCESSES];
-static struct {
-	int64_t from_ns, to_ns;
-	uint32_t who;
-} stops[STOPS_MAX];
-static uint32_t stop_count, lossless_short;
+static uint32_t lossless_short;
 static uint64_t seed, generations;
 static unsigned seconds;
 
@@ -60,7 +45,7 @@ static void start_reader(uint32_t which)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	process[which].pid = harness_fork();
 	if (process[which].pid == 0)
-		storm_reader_back(board, which, pair[1]);
+		storm_reader_back(storm_board, which, pair[1]);
 	close(pair[1]);
 	process[which].socket = pair[0];
 	process[which].pidfd = (int)syscall(SYS_pidfd_open, process[which].pid, 0);
@@ -82,12 +67,12 @@ static void start_writer(void)
 
 static void end_stop(uint32_t who)
 {
-	uint32_t i = stop_count;
+	uint32_t i = storm_stop_count;
 
 	process[who].continue_ns = 0;
-	while (i > 0 && stops[i - 1].who != who)
+	while (i > 0 && storm_stops[i - 1].who != who)
 		i--;
-	stops[i - 1].to_ns = harness_now_ns();
+	storm_stops[i - 1].to_ns = harness_now_ns();
 }
 
 static void reap_process(uint32_t who)
@@ -118,13 +103,13 @@ static void prepare_spare(void)
 /* Asks for a reader to be attached to the present ring. */
 static void attach(uint32_t which, int64_t cause_ns)
 {
-	struct attachment *made = &attachments[attachment_count + 1];
+	struct storm_attachment *made = &storm_attachments[attachment_count + 1];
 	int r = weir_ring_attach(now.ring, &storm_readers[which].policy, &made->end);
 
 	if (r == -EBUSY)
 		return; /* every end waits for its acknowledgement: at the next turn */
 	assert_int_equal(r, 0);
-	assert_true(attachment_count + 2 < ATTACHMENTS_MAX);
+	assert_true(attachment_count + 2 < STORM_ATTACHMENTS_MAX);
 	made->reader = which;
 	made->cause_ns = cause_ns;
 	now.attachment[which] = ++attachment_count;
@@ -133,7 +118,7 @@ static void attach(uint32_t which, int64_t cause_ns)
 /* Sends what a reader was attached to; a sealed ring can be handed out once its writer has sealed it. */
 static void send_attachment(uint32_t which)
 {
-	struct attachment *own = &attachments[now.attachment[which]];
+	struct storm_attachment *own = &storm_attachments[now.attachment[which]];
 	struct weir_ring_fds fds;
 	int r;
 
@@ -150,7 +135,7 @@ static void send_attachment(uint32_t which)
 /* The last look at an attachment. A lossless reader that saw the writer's end must have had every frame. */
 static void conclude(struct generation *generation, uint32_t which, bool drained)
 {
-	struct attachment *own = &attachments[generation->attachment[which]];
+	struct storm_attachment *own = &storm_attachments[generation->attachment[which]];
 	struct weir_ring_stats stats;
 	struct weir_end_stats end;
 
@@ -173,7 +158,7 @@ static bool has_left(const struct generation *generation, uint32_t which)
 {
 	struct weir_end_stats end;
 
-	return weir_ring_end_stats(generation->ring, attachments[generation->attachment[which]].end, &end) == 0 &&
+	return weir_ring_end_stats(generation->ring, storm_attachments[generation->attachment[which]].end, &end) == 0 &&
 	       end.left;
 }
 
@@ -204,7 +189,7 @@ static void next_generation(int64_t cause_ns)
 	assert_true(i < RINGS_KEPT);
 	old[i] = now;
 	for (uint32_t k = 0; k < STORM_READERS; k++)
-		if (now.attachment[k] != 0 && !attachments[now.attachment[k]].is_sent)
+		if (now.attachment[k] != 0 && !storm_attachments[now.attachment[k]].is_sent)
 			conclude(&old[i], k, false);
 	now = spare;
 	for (uint32_t k = 0; k < STORM_READERS; k++)
@@ -259,11 +244,11 @@ static void strike(const struct event *event)
 		victim->killed_ns = now_ns;
 		*(event->who == WRITER ? &writer_kills : &reader_kills) += 1;
 		kill(victim->pid, SIGKILL);
-	} else if (victim->continue_ns == 0 && stop_count < STOPS_MAX) {
+	} else if (victim->continue_ns == 0 && storm_stop_count < STORM_STOPS_MAX) {
 		victim->continue_ns = now_ns + event->stop_ns;
-		stops[stop_count].from_ns = now_ns;
-		stops[stop_count].to_ns = INT64_MAX;
-		stops[stop_count++].who = event->who;
+		storm_stops[storm_stop_count].from_ns = now_ns;
+		storm_stops[storm_stop_count].to_ns = INT64_MAX;
+		storm_stops[storm_stop_count++].who = event->who;
 		kill(victim->pid, SIGSTOP);
 	}
 }
@@ -302,7 +287,7 @@ static void turn(int64_t until_ns)
 				replace_reader(who, cause_ns);
 		}
 	for (uint32_t k = 0; k < STORM_READERS; k++) {
-		if (now.attachment[k] != 0 && attachments[now.attachment[k]].is_sent && has_left(&now, k))
+		if (now.attachment[k] != 0 && storm_attachments[now.attachment[k]].is_sent && has_left(&now, k))
 			conclude(&now, k, false); /* evicted */
 		if (now.attachment[k] == 0)
 			attach(k, 0);
@@ -330,76 +315,6 @@ static void run_storm(void)
 		turn(end_ns);
 }
 
-/* --- what was seen -------------------------------------------------------------------------------------------------
- */
-
-/* How much of a span nobody was stopped. */
-static int64_t undisturbed_ns(int64_t from_ns, int64_t to_ns)
-{
-	int64_t left_ns = to_ns - from_ns, covered_ns = from_ns;
-
-	for (uint32_t i = 0; i < stop_count; i++) {
-		int64_t begin_ns = stops[i].from_ns > covered_ns ? stops[i].from_ns : covered_ns;
-		int64_t end_ns = stops[i].to_ns < to_ns ? stops[i].to_ns : to_ns;
-
-		if (end_ns > begin_ns) {
-			left_ns -= end_ns - begin_ns;
-			covered_ns = end_ns;
-		}
-	}
-	return left_ns;
-}
-
-static int compare(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void report_next_frames(bool by_semaphore)
-{
-	static int64_t sample[STORM_READERS * STORM_LOG];
-	uint32_t count = 0;
-
-	for (uint32_t k = 0; k < STORM_READERS; k++)
-		for (uint32_t i = 0; i < board->reader[k].firsts && i < STORM_LOG; i++) {
-			int64_t cause_ns = attachments[board->reader[k].first[i].attachment].cause_ns;
-			int64_t at_ns = board->reader[k].first[i].at_ns;
-
-			if (storm_readers[k].by_semaphore == by_semaphore && cause_ns != 0 &&
-				undisturbed_ns(cause_ns, at_ns) == at_ns - cause_ns)
-				sample[count++] = at_ns - cause_ns;
-		}
-	assert_true(count > 0);
-	qsort(sample, count, sizeof(sample[0]), compare);
-	print_message("# kill to next frame, readers on %s: p50 %.2f ms, p99 %.2f ms, max %.2f ms (%u kills)\n",
-		by_semaphore ? "semaphores" : "eventfds", (double)sample[count / 2] / 1e6,
-		(double)sample[(uint64_t)count * 99 / 100] / 1e6, (double)sample[count - 1] / 1e6, count);
-	assert_true(sample[(uint64_t)count * 99 / 100] <= STALL_MAX_NS);
-}
-
-static void check_reader(uint32_t k)
-{
-	__typeof__(&board->reader[0]) own = &board->reader[k];
-	int64_t stall_ns = 0;
-
-	for (uint32_t i = 0; i < own->gaps && i < STORM_LOG; i++) {
-		int64_t ns = undisturbed_ns(own->gap[i].from_ns, own->gap[i].to_ns);
-
-		stall_ns = ns > stall_ns ? ns : stall_ns;
-	}
-	print_message("# %s: %ju frames, %u bad%s%s, %ju evictions, longest stall %.0f ms\n", storm_readers[k].name,
-		(uintmax_t)own->frames, own->bad, own->bad ? ": " : "", own->why, (uintmax_t)own->evictions,
-		(double)stall_ns / 1e6);
-	assert_int_equal(own->bad, 0);
-	assert_true(own->frames > 100);
-	assert_true(stall_ns <= STALL_MAX_NS);
-	assert_true(harness_now_ns() - own->last_ns < STALL_MAX_NS);
-	for (uint32_t i = 0; i < own->lost && i < STORM_LOG; i++)
-		assert_true(attachments[own->lost_by[i]].is_stalled);
-}
-
 static void a_storm_of_kills_and_stops_harms_no_frame(void **state)
 {
 	struct harness_holdings before = harness_holdings(), after;
@@ -418,13 +333,13 @@ static void a_storm_of_kills_and_stops_harms_no_frame(void **state)
 		if (now.attachment[k] != 0)
 			conclude(&now, k, false);
 	print_message("# killed: writer %u, readers %u; stopped: %u; attachments: %u\n", writer_kills, reader_kills,
-		stop_count, attachment_count);
+		storm_stop_count, attachment_count);
 	for (uint32_t k = 0; k < STORM_READERS; k++)
-		check_reader(k);
+		storm_check_reader(k);
 	assert_int_equal(lossless_short, 0);
-	assert_true(writer_kills > 0 && reader_kills > 0 && stop_count > 0);
-	report_next_frames(false);
-	report_next_frames(true);
+	assert_true(writer_kills > 0 && reader_kills > 0 && storm_stop_count > 0);
+	storm_report_next_frames(false);
+	storm_report_next_frames(true);
 
 	for (uint32_t who = 0; who < PROCESSES; who++) {
 		process[who].killed_ns = 1;
@@ -451,6 +366,6 @@ int main(int argc, char **argv)
 				    : 10);
 	seed = harness_option(argc, argv, "--seed", (uint64_t)time(NULL));
 	harness_bound(seconds + 30);
-	board = harness_shared(sizeof(*board));
+	storm_board = harness_shared(sizeof(*storm_board));
 	return cmocka_run_group_tests_name("shm_storm", tests, NULL, NULL);
 }

@@ -39,6 +39,31 @@ struct storm_board {
 	} reader[STORM_READERS];
 };
 
+extern struct storm_board *storm_board;
+
+/* What the supervisor did. */
+#define STORM_ATTACHMENTS_MAX 65536
+#define STORM_STOPS_MAX	      65536
+
+struct storm_attachment {
+	uint32_t reader, end;
+	int64_t cause_ns; /* when the kill was sent that made it necessary; 0: none */
+	bool is_stalled, is_sent, is_over;
+};
+extern struct storm_attachment storm_attachments[STORM_ATTACHMENTS_MAX];
+
+struct storm_stop {
+	int64_t from_ns, to_ns;
+	uint32_t who;
+};
+extern struct storm_stop storm_stops[STORM_STOPS_MAX];
+extern uint32_t storm_stop_count;
+
+/* Afterwards: assert that a reader saw no bad frame, no stall and no unexplained loss; tell how long it took from a
+ * kill to the next frame. */
+void storm_check_reader(uint32_t which);
+void storm_report_next_frames(bool by_semaphore);
+
 /* Hands a reader its descriptors for an attachment. False: the socket is full. */
 bool storm_send(int socket, uint32_t attachment, struct weir_ring_fds *fds);
 

@@ -1,184 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "shm_victim.h"
 
-#include <stdio.h>
 #include <sys/mman.h>
 
 #include "layout.h"
 #include "ring.h"
-#include "shm_harness.h"
+#include "shm_scene.h"
 #include "shm_step.h"
 #include "writer.h"
-
-#define SLOTS	12
-#define BEFORE	3  /* frames that a victim has published, or finds, when its steps begin */
-#define TWELVE	12 /* frames that a successor passes */
-#define PENDING 20
-
-/* What one of our own readers has seen. */
-struct view {
-	struct weir_reader *reader;
-	uint64_t generation, last;
-	uint32_t end;
-	bool is_lossless;
-};
-
-enum { LOSSLESS, OLDEST, NEWEST, LATE, VIEWS };
-
-struct scene {
-	struct weir_ring *ring;
-	struct weir_writer *writer;
-	struct view view[VIEWS];
-	struct weir_ring_fds fds, reader_fds;
-	pid_t pid, reader_pid;
-};
-
-static const struct weir_policy policies[VIEWS] = {
-	[LOSSLESS] = { .mode = WEIR_POLICY_LOSSLESS, .depth = 1, .max_held = 2 },
-	[OLDEST] = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 2 },
-	[NEWEST] = { .mode = WEIR_POLICY_LATEST },
-	[LATE] = { .mode = WEIR_POLICY_LOSSLESS, .depth = 1 },
-};
-
-/* What a child found wrong; shared. */
-static char *verdict;
-
-static bool attach(struct scene *scene, int which)
-{
-	struct view *view = &scene->view[which];
-
-	view->is_lossless = policies[which].mode == WEIR_POLICY_LOSSLESS;
-	view->generation = weir_ring_generation(scene->ring);
-	return EXPECT(weir_ring_attach(scene->ring, &policies[which], &view->end) == 0);
-}
-
-static bool open_view(struct scene *scene, int which)
-{
-	struct view *view = &scene->view[which];
-	struct weir_end_stats stats;
-
-	if (!harness_open_reader(scene->ring, view->end, &view->reader) ||
-		!EXPECT(weir_ring_end_stats(scene->ring, view->end, &stats) == 0))
-		return false;
-	view->last = stats.start > 0 ? stats.start - 1 : 0;
-	return true;
-}
-
-/* Acquires and checks one frame. 1: took one; 0: *status says why not; -1: wrong. */
-static int take(struct view *view, struct weir_frame *frame, int *status)
-{
-	*status = weir_reader_acquire(view->reader, frame);
-	if (*status < 0)
-		return 0;
-	if (!harness_frame_is_whole(frame, view->generation) || !EXPECT(frame->sequence > view->last) ||
-		!EXPECT(!view->is_lossless || frame->sequence == view->last + 1) ||
-		!EXPECT(frame->dropped_before == frame->sequence - view->last - 1))
-		return -1;
-	view->last = frame->sequence;
-	return 1;
-}
-
-static int take_and_release(struct view *view, int *status)
-{
-	struct weir_frame frame;
-	int r = take(view, &frame, status);
-
-	if (r == 1 && !EXPECT(weir_reader_release(view->reader, &frame) == 0))
-		return -1;
-	return r;
-}
-
-static bool take_available(struct view *view)
-{
-	int r, status;
-
-	while ((r = take_and_release(view, &status)) == 1)
-		;
-	return r == 0 && EXPECT(status == -EAGAIN || status == -ENODATA);
-}
-
-/* After the writer's death: all that was published, then the news of its death. */
-static bool drain(struct view *view, uint64_t published)
-{
-	int r, status = -EAGAIN;
-
-	for (int idle = 0; idle < 20; idle++) {
-		while ((r = take_and_release(view, &status)) == 1)
-			;
-		if (r < 0)
-			return false;
-		if (status == -EPIPE || status == -ENODATA)
-			return EXPECT(view->last == published || view->last == 0);
-	}
-	return harness_fail(
-		"the reader of end %u is never told that the writer is gone: %s", view->end, strerror(-status));
-}
-
-static bool publish_to(struct scene *scene, uint32_t count, int first, int last)
-{
-	for (uint32_t n = 0; n < count; n++) {
-		if (!EXPECT(harness_publish(scene->writer, scene->writer->published + 1, false) == 0))
-			return false;
-		for (int i = first; i <= last; i++) {
-			int status;
-
-			if (take_and_release(&scene->view[i], &status) != 1)
-				return harness_fail(
-					"%s (%s)", status < 0 ? "no frame" : harness_why, strerror(-status));
-		}
-	}
-	return true;
-}
-
-static void close_scene(struct scene *scene)
-{
-	if (scene->pid > 0)
-		harness_kill(scene->pid);
-	if (scene->reader_pid > 0)
-		harness_kill(scene->reader_pid);
-	weir_ring_fds_close(&scene->fds);
-	weir_ring_fds_close(&scene->reader_fds);
-	for (int i = 0; i < VIEWS; i++)
-		weir_reader_free(&scene->view[i].reader);
-	weir_writer_free(&scene->writer);
-	weir_ring_free(&scene->ring);
-}
-
-static bool open_ring(struct scene *scene, uint32_t backing, uint64_t generation)
-{
-	struct weir_ring_config config = harness_config(SLOTS, backing);
-
-	config.generation = generation;
-	if (verdict == NULL)
-		verdict = harness_shared(sizeof(harness_why));
-	verdict[0] = '\0';
-	return EXPECT(weir_ring_create(&scene->ring, &config) == 0);
-}
-
-/* The next generation: a writer, readers of each policy, twelve frames. */
-static bool pass_frames(uint32_t backing)
-{
-	struct scene scene = { 0 };
-	bool ok = open_ring(&scene, backing, 2) && attach(&scene, LOSSLESS) && attach(&scene, OLDEST) &&
-		  attach(&scene, NEWEST) && harness_open_writer(scene.ring, &scene.writer) &&
-		  open_view(&scene, LOSSLESS) && open_view(&scene, OLDEST) && open_view(&scene, NEWEST) &&
-		  publish_to(&scene, TWELVE, LOSSLESS, NEWEST);
-
-	weir_writer_free(&scene.writer);
-	if (ok)
-		weir_ring_writer_gone(scene.ring);
-	for (int i = LOSSLESS; ok && i <= NEWEST; i++)
-		ok = drain(&scene.view[i], TWELVE);
-	close_scene(&scene);
-	return ok;
-}
-
-static bool must_back(bool ok)
-{
-	if (!ok && verdict[0] == '\0')
-		memcpy(verdict, harness_why, sizeof(harness_why));
-	return ok;
-}
 
 /* --- a writer ------------------------------------------------------------------------------------------------------
  */
@@ -193,19 +22,19 @@ static void writer_back(void *job)
 	uint64_t sequence = 0;
 	uint8_t *payload;
 
-	must_back(EXPECT(weir_writer_open(&writer, &scene->fds) == 0));
+	scene_must_back(EXPECT(weir_writer_open(&writer, &scene->fds) == 0));
 	while (sequence < BEFORE)
-		must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
+		scene_must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
 	step_mark_back();
-	must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
-	must_back(EXPECT(weir_writer_claim(writer, &frame, &payload) == 0));
-	must_back(EXPECT(weir_writer_drop(writer, frame.slot) == 0));
-	must_back(EXPECT(harness_publish(writer, ++sequence, true) == 0));
-	must_back(EXPECT(weir_writer_arm(writer) == 1));
+	scene_must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
+	scene_must_back(EXPECT(weir_writer_claim(writer, &frame, &payload) == 0));
+	scene_must_back(EXPECT(weir_writer_drop(writer, frame.slot) == 0));
+	scene_must_back(EXPECT(harness_publish(writer, ++sequence, true) == 0));
+	scene_must_back(EXPECT(weir_writer_arm(writer) == 1));
 	weir_writer_disarm(writer);
 	weir_writer_attend(writer);
-	must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
-	must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
+	scene_must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
+	scene_must_back(EXPECT(harness_publish(writer, ++sequence, false) == 0));
 	weir_writer_end(writer);
 	step_mark_back();
 }
@@ -229,11 +58,12 @@ static bool lay_to_sleep(struct scene *scene, int which, uint64_t how)
 
 static bool open_writer_scene(struct scene *scene, const struct victim_round *round)
 {
-	return open_ring(scene, round->backing, 1) && attach(scene, LOSSLESS) && attach(scene, OLDEST) &&
-	       attach(scene, NEWEST) && EXPECT(weir_ring_writer_fds(scene->ring, &scene->fds) == 0) &&
-	       (scene->pid = step_fork(writer_back, scene)) > 0 && open_view(scene, LOSSLESS) &&
-	       open_view(scene, OLDEST) && open_view(scene, NEWEST) && lay_to_sleep(scene, OLDEST, 0) &&
-	       lay_to_sleep(scene, NEWEST, SLEEP_BY_SEMAPHORE) && attach(scene, LATE);
+	return scene_open_ring(scene, round->backing, 1) && scene_attach(scene, LOSSLESS) &&
+	       scene_attach(scene, OLDEST) && scene_attach(scene, NEWEST) &&
+	       EXPECT(weir_ring_writer_fds(scene->ring, &scene->fds) == 0) &&
+	       (scene->pid = step_fork(writer_back, scene)) > 0 && scene_open_view(scene, LOSSLESS) &&
+	       scene_open_view(scene, OLDEST) && scene_open_view(scene, NEWEST) && lay_to_sleep(scene, OLDEST, 0) &&
+	       lay_to_sleep(scene, NEWEST, SLEEP_BY_SEMAPHORE) && scene_attach(scene, LATE);
 }
 
 static bool check_writer_round(struct scene *scene, struct victim_round *round)
@@ -242,33 +72,33 @@ static bool check_writer_round(struct scene *scene, struct victim_round *round)
 	struct weir_ring_stats stats;
 	int status;
 
-	if (!EXPECT(take(&scene->view[LOSSLESS], &held, &status) == 1) || !EXPECT(held.sequence == 1))
+	if (!EXPECT(scene_take(&scene->view[LOSSLESS], &held, &status) == 1) || !EXPECT(held.sequence == 1))
 		return false;
 	round->steps = step_run(scene->pid, round->step, &round->ended);
 	if (!EXPECT(round->steps >= 0))
 		return false;
 	if (round->fate == VICTIM_PAUSED && !round->ended) {
 		for (int i = LOSSLESS; i <= NEWEST; i++)
-			if (!take_available(&scene->view[i]))
+			if (!scene_take_available(&scene->view[i]))
 				return false;
 		if (!step_resume(scene->pid))
 			return false;
 	}
 	harness_kill(scene->pid);
 	scene->pid = 0;
-	if (verdict[0] != '\0')
-		return harness_fail("in the writer: %s", verdict);
+	if (scene_verdict[0] != '\0')
+		return harness_fail("in the writer: %s", scene_verdict);
 	weir_ring_writer_gone(scene->ring);
 	weir_ring_stats(scene->ring, &stats);
 	if (!EXPECT(stats.published >= BEFORE && stats.published <= BEFORE + STEPPED) ||
 		!EXPECT(round->fate == VICTIM_KILLED || stats.published == BEFORE + STEPPED) ||
-		!open_view(scene, LATE) || !harness_frame_is_whole(&held, 1) ||
+		!scene_open_view(scene, LATE) || !harness_frame_is_whole(&held, 1) ||
 		!EXPECT(weir_reader_release(scene->view[LOSSLESS].reader, &held) == 0))
 		return false;
 	for (int i = LOSSLESS; i <= LATE; i++)
-		if (!drain(&scene->view[i], stats.published))
+		if (!scene_drain(&scene->view[i], stats.published))
 			return false;
-	return pass_frames(round->backing);
+	return scene_pass_frames(round->backing);
 }
 
 bool victim_writer(struct victim_round *round)
@@ -276,7 +106,7 @@ bool victim_writer(struct victim_round *round)
 	struct scene scene = { 0 };
 	bool ok = open_writer_scene(&scene, round) && check_writer_round(&scene, round);
 
-	close_scene(&scene);
+	scene_close(&scene);
 	return ok;
 }
 
@@ -285,16 +115,16 @@ bool victim_writer(struct victim_round *round)
 
 static bool take_back(struct view *view, struct weir_frame *frame)
 {
-	int status, r = take(view, frame, &status);
+	int status, r = scene_take(view, frame, &status);
 
-	must_back(r >= 0);
+	scene_must_back(r >= 0);
 	return r == 1;
 }
 
 static void release_back(struct view *view, const struct weir_frame *frame)
 {
-	must_back(harness_frame_is_whole(frame, view->generation) &&
-		  EXPECT(weir_reader_release(view->reader, frame) == 0));
+	scene_must_back(harness_frame_is_whole(frame, view->generation) &&
+			EXPECT(weir_reader_release(view->reader, frame) == 0));
 }
 
 static void reader_back(void *job)
@@ -305,7 +135,7 @@ static void reader_back(void *job)
 	bool have_a, have_b, have_c;
 
 	step_mark_back();
-	must_back(EXPECT(weir_reader_open(&view.reader, &scene->reader_fds) == 0));
+	scene_must_back(EXPECT(weir_reader_open(&view.reader, &scene->reader_fds) == 0));
 	have_a = take_back(&view, &a);
 	have_b = take_back(&view, &b);
 	if (have_a)
@@ -332,14 +162,15 @@ static bool open_reader_scene(struct scene *scene, const struct victim_round *ro
 
 	victim->is_lossless = round->mode == WEIR_POLICY_LOSSLESS;
 	victim->generation = 1;
-	if (!open_ring(scene, round->backing, 1) || !attach(scene, LOSSLESS) ||
+	if (!scene_open_ring(scene, round->backing, 1) || !scene_attach(scene, LOSSLESS) ||
 		!EXPECT(weir_ring_attach(scene->ring, &policy, &victim->end) == 0))
 		return false;
 	if (!forks)
 		return true;
-	return harness_open_writer(scene->ring, &scene->writer) && open_view(scene, LOSSLESS) &&
+	return harness_open_writer(scene->ring, &scene->writer) && scene_open_view(scene, LOSSLESS) &&
 	       EXPECT(weir_ring_reader_fds(scene->ring, victim->end, &scene->reader_fds) == 0) &&
-	       publish_to(scene, BEFORE, LOSSLESS, LOSSLESS) && (scene->reader_pid = step_fork(reader_back, scene)) > 0;
+	       scene_publish_to(scene, BEFORE, LOSSLESS, LOSSLESS) &&
+	       (scene->reader_pid = step_fork(reader_back, scene)) > 0;
 }
 
 /* Publishes while the victim stands still; only one whose every frame counts may hold the writer up. */
@@ -352,7 +183,7 @@ static bool publish_meanwhile(struct scene *scene, uint32_t count, bool may_bloc
 			break;
 		if (r != 0)
 			return harness_fail("a stopped or dead reader cost a slot: %s", strerror(-r));
-		if (!take_available(&scene->view[LOSSLESS]))
+		if (!scene_take_available(&scene->view[LOSSLESS]))
 			return false;
 	}
 	return true;
@@ -380,20 +211,20 @@ static bool check_reader_round(struct scene *scene, struct victim_round *round)
 		return false;
 	harness_kill(scene->reader_pid);
 	scene->reader_pid = 0;
-	if (verdict[0] != '\0')
-		return harness_fail("in the reader: %s", verdict);
+	if (scene_verdict[0] != '\0')
+		return harness_fail("in the reader: %s", scene_verdict);
 	if (!publish_meanwhile(scene, PENDING, may_block) || !EXPECT(weir_ring_reap(scene->ring, victim->end) == 0))
 		return false;
 	weir_writer_attend(scene->writer);
-	if (!publish_to(scene, TWELVE, LOSSLESS, LOSSLESS) || !all_slots_are_free(scene->writer) ||
-		!attach(scene, LATE))
+	if (!scene_publish_to(scene, TWELVE, LOSSLESS, LOSSLESS) || !all_slots_are_free(scene->writer) ||
+		!scene_attach(scene, LATE))
 		return false;
 	weir_writer_attend(scene->writer);
 	/* Two lossless readers, each handed every frame. */
 	scene->view[OLDEST] = scene->view[LOSSLESS];
 	scene->view[LOSSLESS].reader = NULL;
-	return open_view(scene, LATE) && EXPECT(scene->view[LATE].end == victim->end) &&
-	       publish_to(scene, TWELVE, OLDEST, OLDEST) && take_available(&scene->view[LATE]) &&
+	return scene_open_view(scene, LATE) && EXPECT(scene->view[LATE].end == victim->end) &&
+	       scene_publish_to(scene, TWELVE, OLDEST, OLDEST) && scene_take_available(&scene->view[LATE]) &&
 	       EXPECT(scene->view[LATE].last == scene->writer->published) && all_slots_are_free(scene->writer);
 }
 
@@ -402,7 +233,7 @@ bool victim_reader(struct victim_round *round)
 	struct scene scene = { 0 };
 	bool ok = open_reader_scene(&scene, round, true) && check_reader_round(&scene, round);
 
-	close_scene(&scene);
+	scene_close(&scene);
 	return ok;
 }
 
@@ -415,7 +246,7 @@ static void pair_reader_back(void *job)
 	struct view view = scene->view[LATE];
 	struct weir_frame a;
 
-	must_back(EXPECT(weir_reader_open(&view.reader, &scene->reader_fds) == 0));
+	scene_must_back(EXPECT(weir_reader_open(&view.reader, &scene->reader_fds) == 0));
 	step_mark_back();
 	if (take_back(&view, &a))
 		release_back(&view, &a);
@@ -429,18 +260,18 @@ static void pair_writer_back(void *job)
 	struct scene *scene = job;
 	struct weir_writer *writer = NULL;
 
-	must_back(EXPECT(weir_writer_open(&writer, &scene->fds) == 0));
+	scene_must_back(EXPECT(weir_writer_open(&writer, &scene->fds) == 0));
 	for (uint64_t sequence = 1; sequence <= BEFORE; sequence++)
-		must_back(EXPECT(harness_publish(writer, sequence, false) == 0));
+		scene_must_back(EXPECT(harness_publish(writer, sequence, false) == 0));
 	step_mark_back();
-	must_back(EXPECT(harness_publish(writer, BEFORE + 1, false) == 0));
+	scene_must_back(EXPECT(harness_publish(writer, BEFORE + 1, false) == 0));
 	step_mark_back();
 }
 
 static bool open_pair_scene(struct scene *scene, const struct victim_round *round)
 {
 	return open_reader_scene(scene, round, false) && EXPECT(weir_ring_writer_fds(scene->ring, &scene->fds) == 0) &&
-	       (scene->pid = step_fork(pair_writer_back, scene)) > 0 && open_view(scene, LOSSLESS) &&
+	       (scene->pid = step_fork(pair_writer_back, scene)) > 0 && scene_open_view(scene, LOSSLESS) &&
 	       EXPECT(weir_ring_reader_fds(scene->ring, scene->view[LATE].end, &scene->reader_fds) == 0) &&
 	       (scene->reader_pid = step_fork(pair_reader_back, scene)) > 0;
 }
@@ -461,14 +292,15 @@ static bool check_pair_round(struct scene *scene, struct victim_round *round)
 	harness_kill(scene->pid);
 	harness_kill(scene->reader_pid);
 	scene->pid = scene->reader_pid = 0;
-	if (verdict[0] != '\0')
-		return harness_fail("in a child: %s", verdict);
+	if (scene_verdict[0] != '\0')
+		return harness_fail("in a child: %s", scene_verdict);
 	weir_ring_writer_gone(scene->ring);
 	weir_ring_stats(scene->ring, &stats);
 	return EXPECT(weir_ring_reap(scene->ring, scene->view[LATE].end) == 0) &&
 	       EXPECT(stats.published == BEFORE || stats.published == BEFORE + 1) &&
-	       EXPECT(!ended || stats.published == BEFORE + 1) && drain(&scene->view[LOSSLESS], stats.published) &&
-	       EXPECT(scene->view[LOSSLESS].last == stats.published) && pass_frames(round->backing);
+	       EXPECT(!ended || stats.published == BEFORE + 1) &&
+	       scene_drain(&scene->view[LOSSLESS], stats.published) &&
+	       EXPECT(scene->view[LOSSLESS].last == stats.published) && scene_pass_frames(round->backing);
 }
 
 bool victim_pair(struct victim_round *round)
@@ -476,6 +308,6 @@ bool victim_pair(struct victim_round *round)
 	struct scene scene = { 0 };
 	bool ok = open_pair_scene(&scene, round) && check_pair_round(&scene, round);
 
-	close_scene(&scene);
+	scene_close(&scene);
 	return ok;
 }

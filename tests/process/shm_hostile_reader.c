@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm_hostile.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "layout.h"
+#include "ring.h"
+#include "segment.h"
+
+static void writer_back(struct weir_ring_fds *fds)
+{
+	struct weir_writer *writer = NULL;
+	uint64_t sequence = 1;
+	int64_t last_ns = 0;
+
+	if (weir_writer_open(&writer, fds) < 0)
+		_exit(2);
+	while (!hostile_board->stop) {
+		int r = harness_publish(writer, sequence, false);
+
+		if (r == 0) {
+			hostile_board->published = sequence++;
+			hostile_note_pause_back(&hostile_board->longest_ns[READERS], &last_ns);
+			harness_sleep_ns(PERIOD_NS);
+		} else if (r == -EAGAIN) {
+			weir_writer_wait(writer, harness_now_ns() + 1000000000);
+		} else {
+			_exit(3);
+		}
+	}
+	weir_writer_end(writer);
+	_exit(0);
+}
+
+static void honest_reader_back(struct weir_ring_fds *fds, int which, bool is_lossless)
+{
+	struct weir_reader *reader = NULL;
+	int64_t last_ns = 0;
+	uint64_t last = 0;
+
+	if (weir_reader_open(&reader, fds) < 0)
+		_exit(2);
+	for (;;) {
+		struct weir_frame frame;
+		int r = weir_reader_acquire(reader, &frame);
+
+		if (r == -EAGAIN) {
+			weir_reader_wait(reader, harness_now_ns() + 1000000000);
+			continue;
+		}
+		if (r < 0)
+			_exit(r == -ENODATA ? 0 : 4);
+		if (!harness_frame_is_whole(&frame, 1) || !EXPECT(frame.sequence > last) ||
+			!EXPECT(!is_lossless || frame.sequence == last + 1) ||
+			!EXPECT(weir_reader_release(reader, &frame) == 0))
+			hostile_note_bad_back();
+		last = frame.sequence;
+		hostile_board->frames[which]++;
+		hostile_note_pause_back(&hostile_board->longest_ns[which], &last_ns);
+	}
+}
+
+static void hostile_reader_back(struct weir_ring_fds *fds)
+{
+	int fd = fds->fd[RING_FD_ENDS + RING_END_FD_END], wake_fd = fds->fd[RING_FD_ENDS + RING_END_FD_WAKE];
+	uint64_t state = hostile_seed;
+	void *map, *head;
+
+	if (segment_map(&map, fd, LAYOUT_PAGE, true) < 0 ||
+		segment_map(&head, fds->fd[RING_FD_HEAD], LAYOUT_PAGE, false) < 0)
+		_exit(2);
+	for (uint64_t round = 0;; round++) {
+		_Atomic uint64_t *word = map;
+		struct end *end = map;
+
+		for (int i = 0; i < 64; i++)
+			word[harness_random(&state) % (LAYOUT_PAGE / 8)] =
+				hostile_scribble(&state, ((struct head *)head)->published);
+		for (int i = 0; i < WEIR_HELD_MAX; i++)
+			end->pin[i] = ((struct head *)head)->published - harness_random(&state) % SLOTS;
+		if (round % 64 == 0)
+			hostile_abuse_socket_back(wake_fd);
+		if (round % 128 == 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LAYOUT_PAGE) < 0)
+			_exit(3);
+		harness_sleep_ns(20000);
+	}
+}
+
+static void run_hostile_reader(struct weir_policy hostile)
+{
+	struct weir_policy honest[] = { { .mode = WEIR_POLICY_LATEST }, { .mode = WEIR_POLICY_LOSSLESS, .depth = 3 } };
+	struct weir_ring *ring = hostile_make_ring();
+	struct weir_ring_fds fds;
+	uint32_t end[3];
+	pid_t pid[4];
+	int64_t end_ns;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(weir_ring_attach(ring, i < 2 ? &honest[i] : &hostile, &end[i]), 0);
+	assert_int_equal(weir_ring_writer_fds(ring, &fds), 0);
+	pid[3] = harness_fork();
+	if (pid[3] == 0)
+		writer_back(&fds);
+	weir_ring_fds_close(&fds);
+	for (int i = 0; i < 3; i++) {
+		while (weir_ring_reader_fds(ring, end[i], &fds) == -EAGAIN)
+			harness_sleep_ns(100000);
+		pid[i] = harness_fork();
+		if (pid[i] == 0 && i < 2)
+			honest_reader_back(&fds, i, i == 1);
+		if (pid[i] == 0)
+			hostile_reader_back(&fds);
+		weir_ring_fds_close(&fds);
+	}
+	end_ns = harness_now_ns() + hostile_run_ms * INT64_C(1000000);
+	while (harness_now_ns() < end_ns) {
+		struct weir_ring_stats stats;
+		struct weir_end_stats end_stats;
+
+		for (int i = 0; i < 4; i++)
+			hostile_assert_alive(pid[i]);
+		weir_ring_stats(ring, &stats);
+		assert_int_equal(weir_ring_end_stats(ring, end[2], &end_stats), 0);
+		harness_sleep_ns(1000000);
+	}
+	hostile_board->stop = true;
+	for (int i = 3; i >= 0; i--) {
+		if (i == 2)
+			assert_true(WIFSIGNALED(harness_kill(pid[i])));
+		else
+			assert_int_equal(harness_wait(pid[i]), 0);
+	}
+	print_message("# published %ju, latest %ju, lossless %ju; longest pause %.0f, %.0f, %.0f ms\n",
+		(uintmax_t)hostile_board->published, (uintmax_t)hostile_board->frames[0],
+		(uintmax_t)hostile_board->frames[1], (double)hostile_board->longest_ns[READERS] / 1e6,
+		(double)hostile_board->longest_ns[0] / 1e6, (double)hostile_board->longest_ns[1] / 1e6);
+	if (hostile_board->bad != 0)
+		fail_msg("%u bad frames: %s", hostile_board->bad, hostile_board->why);
+	assert_int_equal(hostile_board->frames[1], hostile_board->published);
+	assert_in_range(hostile_board->published, hostile_run_ms / 10, UINT64_MAX);
+	assert_in_range(hostile_board->longest_ns[READERS], 0, HANG_NS);
+	weir_ring_free(&ring);
+}
+
+void a_reader_that_scribbles_harms_nobody(void **state)
+{
+	run_hostile_reader((struct weir_policy){ .mode = WEIR_POLICY_LATEST, .max_held = 4 });
+}
+
+void a_lossless_reader_that_scribbles_harms_nobody(void **state)
+{
+	run_hostile_reader((struct weir_policy){
+		.mode = WEIR_POLICY_LOSSLESS, .max_held = 2, .on_stall = WEIR_STALL_EVICT, .stall_ns = 50000000 });
+}
+
+void a_filtering_reader_that_scribbles_harms_nobody(void **state)
+{
+	run_hostile_reader((struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 2, .every_nth = 3 });
+}
