@@ -106,7 +106,7 @@ static uint32_t count_in_flight(const struct stream_reader *reader)
 static void send_place(struct stream_reader *reader, struct generation *generation)
 {
 	struct place *place = &generation->place[reader->index];
-	struct weir_ring_fds fds;
+	struct weir_ring_fds fds = { 0 };
 	int r;
 
 	if (count_in_flight(reader) >= STREAM_IN_FLIGHT_MAX)
