@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "process.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include "stream_backends.h"
+#include "test_backends.h"
+
+/* The death of a frontend. This program is also that frontend: with the argument "victim" it runs children and a
+ * stream, prints all their pids, and waits to be killed. */
+
+#define DESCENDANTS_MAX 16
+
+static const struct weir_backend *backends[8];
+
+static void on_event(void *data, const struct weir_event *event)
+{
+}
+
+static void print_children_of(int pid)
+{
+	char path[64];
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", pid);
+	file = fopen(path, "re");
+	while (file != NULL && fscanf(file, "%d", &child) == 1)
+		printf("%d ", child);
+	if (file != NULL)
+		fclose(file);
+}
+
+static int be_victim(void)
+{
+	struct weir_frontend_config config = { .event = on_event };
+	static const struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS };
+	struct weir_child_config child_config[] = {
+		{ .name = "idle", .backend = "obedient" },
+		{ .name = "busy", .backend = "obedient" },
+		{ .name = "source", .backend = "source", .args = "0 1000 0 0" },
+		{ .name = "sink", .backend = "sink", .args = "semaphore" },
+		{ .name = "slow", .backend = "failing", .args = "slow" },
+	};
+	struct weir_frontend *frontend;
+	struct weir_child *child[5];
+	struct weir_stream *stream;
+	struct weir_stream_stats stats = { 0 };
+	uint32_t input;
+
+	if (weir_init(&(struct weir_init_config){ .backends = backends }) < 0 ||
+		weir_frontend_create(&frontend, &config) < 0)
+		return 1;
+	for (int i = 0; i < 5; i++)
+		if (weir_child_add(frontend, &child[i], &child_config[i]) < 0)
+			return 1;
+	if (weir_stream_create(
+		    frontend, &stream, &(struct weir_stream_config){ .name = "stream", .writer = child[2] }) < 0 ||
+		weir_stream_add_reader(stream, child[3], &policy, &input) < 0)
+		return 1;
+	while (stats.published < 100 || weir_child_state(child[1]) != WEIR_CHILD_RUNNING) {
+		weir_frontend_dispatch(frontend, now_ns() + SECOND / 10);
+		weir_stream_stats(stream, &stats);
+	}
+	weir_child_send(child[1], ORDER_SPIN, NULL, 0);
+	print_children_of(getpid());
+	printf("end\n");
+	fflush(stdout);
+	for (;;)
+		weir_frontend_dispatch(frontend, now_ns() + SECOND);
+}
+
+static int start_victim(int pids[DESCENDANTS_MAX], int *count)
+{
+	int fd[2], pid, descendant;
+	FILE *out;
+
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(fd[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "victim", "victim", NULL);
+		_exit(127);
+	}
+	close(fd[1]);
+	out = fdopen(fd[0], "re");
+	*count = 0;
+	while (*count < DESCENDANTS_MAX && fscanf(out, "%d", &descendant) == 1)
+		pids[(*count)++] = descendant;
+	fclose(out);
+	return pid;
+}
+
+static uint64_t shm_used(void)
+{
+	struct statvfs fs;
+
+	assert_int_equal(statvfs("/dev/shm", &fs), 0);
+	return (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+}
+
+static void killed_frontend_takes_all_children_along(void **state)
+{
+	uint64_t before = shm_used();
+
+	for (int round = 0; round < 10; round++) {
+		int pids[DESCENDANTS_MAX], count, pid = start_victim(pids, &count), status;
+		int64_t end_ns;
+
+		assert_int_equal(count, 6); /* the zygote and five children */
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		end_ns = now_ns() + SECOND;
+		for (int i = 0; i < count;) {
+			if (is_gone(pids[i]))
+				i++;
+			else if (now_ns() > end_ns)
+				fail_msg("process %d of 6 has outlived its frontend by a second", i);
+		}
+	}
+	/* Others use /dev/shm, too, but not for long. */
+	for (int64_t end_ns = now_ns() + 5 * SECOND; shm_used() > before && now_ns() < end_ns;)
+		usleep(10000);
+	assert_true(shm_used() <= before);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(killed_frontend_takes_all_children_along),
+	};
+	size_t count = 0;
+
+	for (size_t i = 0; test_backends[i] != NULL; i++)
+		backends[count++] = test_backends[i];
+	for (size_t i = 0; stream_backends[i] != NULL; i++)
+		backends[count++] = stream_backends[i];
+	if (argc > 1)
+		return be_victim();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
