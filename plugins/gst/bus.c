@@ -9,6 +9,8 @@
 #include "explain.h"
 #include "pipeline.h"
 
+#define HUSHED_NS (DECODER_SECOND_NS / 2) /* another element has had its chance by then */
+
 static void on_error_back(struct weir_back *back, struct decoder *decoder, GstMessage *message)
 {
 	char text[sizeof(((struct weir_source_status *)NULL)->text)], cut[sizeof(text) + 64];
@@ -66,6 +68,90 @@ static void on_end_back(struct weir_back *back, struct decoder *decoder)
 		decoder_end_back(back, decoder, text);
 	}
 }
+
+/* --- errors that decodebin keeps to itself ----------------------------------------------------------------------- */
+
+/* decodebin swallows the errors of an element while it plugs it in, because it may try another one. A demuxer that
+ * fails in just that moment (a file without its index) is one that nobody hears of, and then nothing happens any more.
+ * So each element in a decodebin gets a bus of ours that listens and passes everything on to decodebin's. */
+
+struct relay {
+	struct decoder *decoder;
+	GstBus *bus; /* decodebin's for its children */
+};
+
+static void relay_free(gpointer data)
+{
+	struct relay *relay = data;
+
+	gst_object_unref(relay->bus);
+	g_free(relay);
+}
+
+/* Runs in any thread. */
+static GstBusSyncReply relay_message(GstBus *bus, GstMessage *message, gpointer data)
+{
+	struct relay *relay = data;
+	struct decoder *decoder = relay->decoder;
+
+	if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+		g_mutex_lock(&decoder->lock);
+		if (decoder->hushed == NULL) {
+			decoder->hushed = gst_message_ref(message);
+			decoder->hushed_ns = g_get_monotonic_time() * 1000;
+		}
+		g_mutex_unlock(&decoder->lock);
+	}
+	gst_bus_post(relay->bus, message);
+	return GST_BUS_DROP;
+}
+
+static void on_element(GstBin *pipeline, GstBin *parent, GstElement *element, gpointer data)
+{
+	GstElementFactory *factory = gst_element_get_factory(GST_ELEMENT(parent));
+	struct relay *relay;
+	GstBus *bus;
+
+	if (factory == NULL || g_strcmp0(GST_OBJECT_NAME(factory), "decodebin") != 0)
+		return;
+	relay = g_new(struct relay, 1);
+	*relay = (struct relay){ .decoder = data, .bus = gst_element_get_bus(element) };
+	bus = g_object_new(GST_TYPE_BUS, "enable-async", FALSE, NULL);
+	gst_bus_set_sync_handler(bus, relay_message, relay, relay_free);
+	gst_element_set_bus(element, bus);
+	gst_object_unref(bus);
+}
+
+void bus_listen(struct decoder *decoder)
+{
+	if (options_is_file(&decoder->options))
+		g_signal_connect(decoder->pipeline, "deep-element-added", G_CALLBACK(on_element), decoder);
+}
+
+void bus_check_hushed_back(struct weir_back *back, struct decoder *decoder, int64_t now_ns)
+{
+	GstMessage *message = NULL;
+
+	g_mutex_lock(&decoder->lock);
+	if (decoder->hushed != NULL && now_ns - decoder->hushed_ns > HUSHED_NS) {
+		message = decoder->hushed;
+		decoder->hushed = NULL;
+	}
+	g_mutex_unlock(&decoder->lock);
+	if (message == NULL)
+		return;
+	if (decoder->phase == PHASE_CONNECTING)
+		on_error_back(back, decoder, message);
+	gst_message_unref(message);
+}
+
+void bus_forget(struct decoder *decoder)
+{
+	g_clear_pointer(&decoder->hushed, gst_message_unref);
+	g_clear_pointer(&decoder->missing, g_free);
+}
+
+/* --- the bus ----------------------------------------------------------------------------------------------------- */
 
 void bus_on_messages_back(struct weir_back *back, void *state, int fd)
 {

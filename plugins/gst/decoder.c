@@ -109,7 +109,7 @@ static int stop_pipeline_back(struct weir_back *back, struct decoder *decoder)
 	gst_clear_object(&decoder->bus);
 	r = pipeline_stop(decoder->pipeline, decoder->sink, STOP_NS);
 	decoder->pipeline = NULL;
-	g_clear_pointer(&decoder->missing, g_free);
+	bus_forget(decoder);
 	return r;
 }
 
@@ -125,6 +125,7 @@ static int start_pipeline_back(struct weir_back *back, struct decoder *decoder)
 		g_free(error);
 		return -EINVAL;
 	}
+	bus_listen(decoder);
 	decoder->bus = gst_element_get_bus(decoder->pipeline);
 	gst_bus_get_pollfd(decoder->bus, &poll_fd);
 	decoder->bus_fd = poll_fd.fd;
@@ -183,8 +184,7 @@ void decoder_notice_frames_back(struct weir_back *back, struct decoder *decoder)
 
 /* --- time passes ----------------------------------------------------------------------------------------------- */
 
-/* A camera that falls silent; and a file of which decodebin has swallowed the error: it does so when a demuxer fails
- * while it is still being plugged in. */
+/* A camera that falls silent, or any source with an address that has nothing to show. */
 static void watch_silence_back(struct weir_back *back, struct decoder *decoder, int64_t now)
 {
 	bool camera = options_is_camera(&decoder->options), connecting = decoder->phase == PHASE_CONNECTING;
@@ -192,17 +192,17 @@ static void watch_silence_back(struct weir_back *back, struct decoder *decoder, 
 	struct weirsink_stats stats;
 	char text[160];
 
-	if (!camera && !(connecting && options_is_file(&decoder->options)))
+	if (decoder->phase > PHASE_LIVE || (!camera && !(connecting && options_is_file(&decoder->options))))
 		return;
 	weirsink_stats(WEIR_SINK(decoder->sink), &stats);
 	if (now - MAX(stats.active_ns, decoder->since_ns) < patience_ns)
 		return;
-	snprintf(text, sizeof(text), "%.100s%s: no picture for %d s", decoder->options.label,
-		camera ? "" : " is damaged or cut short", (int)(patience_ns / DECODER_SECOND_NS));
+	snprintf(text, sizeof(text), "%.100s: no picture for %d s", decoder->options.label,
+		(int)(patience_ns / DECODER_SECOND_NS));
 	if (camera && decoder->worked)
 		decoder_lose_back(back, decoder, text);
 	else
-		decoder_fail_back(back, decoder, text, camera ? -ETIMEDOUT : -EBADMSG);
+		decoder_fail_back(back, decoder, text, -ETIMEDOUT);
 }
 
 static int tick_back(struct weir_back *back, void *state, int64_t unused)
@@ -215,6 +215,7 @@ static int tick_back(struct weir_back *back, void *state, int64_t unused)
 	case PHASE_CONNECTING:
 	case PHASE_LIVE:
 		decoder_notice_frames_back(back, decoder);
+		bus_check_hushed_back(back, decoder, now);
 		watch_silence_back(back, decoder, now);
 		break;
 	case PHASE_WAITING:

@@ -35,11 +35,13 @@ struct decoder {
 	unsigned failures; /* pipelines in a row that failed */
 	bool worked;	   /* there has been a frame */
 
-	/* A want, from the streaming thread to the main thread. */
-	GMutex lock;
+	GMutex lock; /* guards want and hushed, which come from streaming threads */
 	int want_fd;
 	struct weir_ring_config want;
 	int ring_status; /* why the frontend gave no ring, or 0 */
+
+	GstMessage *hushed; /* the first error inside of decodebin, which may keep it to itself; lock */
+	int64_t hushed_ns;
 };
 
 /* Frames published so far, over all pipelines. */
@@ -55,7 +57,11 @@ void decoder_lose_back(struct weir_back *back, struct decoder *decoder, const ch
 /* The source has ended: so does the ring, and when its readers have it all, the process. */
 void decoder_end_back(struct weir_back *back, struct decoder *decoder, const char *text);
 
-/* For weir_back_watch() on the bus's fd (bus.c). */
+/* What the pipeline says (bus.c): bus_listen() before it starts; a function for weir_back_watch() on the bus's fd;
+ * bus_check_hushed_back() now and then; bus_forget() when the pipeline is gone. */
+void bus_listen(struct decoder *decoder);
+void bus_check_hushed_back(struct weir_back *back, struct decoder *decoder, int64_t now_ns);
+void bus_forget(struct decoder *decoder);
 void bus_on_messages_back(struct weir_back *back, void *state, int fd);
 
 #endif

@@ -229,8 +229,9 @@ static void a_truncated_file_gives_what_it_has_and_says_that_it_was_cut(void **s
 		assert_int_equal(session.status, 1);
 		session_close(&session);
 	}
-	/* Its index is at its end, and gone. */
-	assert_fails(clip_path("cut.mp4"), -EBADMSG, "cut short");
+	/* Its index is at its end, and gone. decodebin keeps that to itself every few times. */
+	for (int i = 0; i < 10; i++)
+		assert_fails(clip_path("cut.mp4"), -EBADMSG, "cut short");
 }
 
 static void a_refused_ring_fails_with_the_frontends_reason(void **state)

@@ -98,11 +98,15 @@ static void a_pause_while_blocked_loses_nothing(void **state)
 	rig_close(&rig);
 }
 
+static gint pushed; /* pushes that have returned */
+
 static gpointer push_one(gpointer data)
 {
 	GstHarness *harness = data;
+	GstFlowReturn flow = gst_harness_push(harness, gst_harness_create_buffer(harness, 256));
 
-	return GINT_TO_POINTER(gst_harness_push(harness, gst_harness_create_buffer(harness, 256)));
+	g_atomic_int_inc(&pushed);
+	return GINT_TO_POINTER(flow);
 }
 
 static void flush_ends_a_wait_and_frames_go_on_after_it(void **state)
@@ -119,8 +123,9 @@ static void flush_ends_a_wait_and_frames_go_on_after_it(void **state)
 	gst_harness_set_src_caps_str(harness, "video/x-raw,format=GRAY8,width=16,height=16,framerate=10/1");
 	/* The slots that a lossless reader with a backlog holds back, and then one frame more. */
 	for (;;) {
+		g_atomic_int_set(&pushed, 0);
 		thread = g_thread_new("push", push_one, harness);
-		for (int i = 0; i < 20 && rig_stats(&rig, 0).claim_waits == 0; i++)
+		while (g_atomic_int_get(&pushed) == 0 && rig_stats(&rig, 0).claim_waits == 0)
 			g_usleep(1000);
 		if (rig_stats(&rig, 0).claim_waits > 0)
 			break;
