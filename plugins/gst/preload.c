@@ -13,7 +13,7 @@
 
 #include <gst/gst.h>
 
-#define REHEARSAL_US 20000000
+#define REHEARSAL_US 60000000 /* a registry of all plugins takes a second; only a hang takes longer */
 
 void preload_init(void)
 {

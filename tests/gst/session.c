@@ -36,14 +36,16 @@ static void on_message(void *data, const struct weir_message *message)
 static void give_ring(struct session *session)
 {
 	const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = PATIENCE_NS };
+	struct weir_ring_config config = session->want;
 	unsigned i = session->rings++;
 	struct weir_ring_fds fds;
 	uint32_t end;
 
 	assert_true(i < SESSION_RINGS_MAX);
-	session->want.generation = i + 1;
-	session->want.slot_count = 12;
-	assert_int_equal(weir_ring_create(&session->ring[i], &session->want), 0);
+	config.generation = i + 1;
+	if (config.slot_count == 0)
+		config.slot_count = 12;
+	assert_int_equal(weir_ring_create(&session->ring[i], &config), 0);
 	assert_int_equal(weir_ring_attach(session->ring[i], &lossless, &end), 0);
 	assert_int_equal(weir_ring_writer_fds(session->ring[i], &fds), 0);
 	weir_back_local_ring(session->back, 0, &fds);
@@ -85,6 +87,18 @@ void session_open(struct session *session, const char *args, ...)
 	assert_int_equal(weir_back_create_local(&session->back, &weir_backend, text, on_message, session), 0);
 }
 
+static void turn(struct session *session)
+{
+	session->status = weir_back_local_run(session->back, now_ns() + 5000000);
+	if (session->wanted && !session->refuse)
+		give_ring(session);
+	else if (session->wanted)
+		weir_back_local_command(session->back, WEIR_COMMAND_WRITER, NULL, 0);
+	session->wanted = false;
+	if (!session->still)
+		read_frames(session);
+}
+
 void session_run(struct session *session, unsigned frames, unsigned events)
 {
 	int64_t deadline_ns = now_ns() + PATIENCE_NS;
@@ -93,14 +107,14 @@ void session_run(struct session *session, unsigned frames, unsigned events)
 		if (now_ns() > deadline_ns)
 			fail_msg("after 30 s: %u frames, %u events, the last is: %s", session->frames, session->events,
 				session->events > 0 ? session_text(session) : "none");
-		session->status = weir_back_local_run(session->back, now_ns() + 5000000);
-		if (session->wanted && !session->refuse)
-			give_ring(session);
-		else if (session->wanted)
-			weir_back_local_command(session->back, WEIR_COMMAND_WRITER, NULL, 0);
-		session->wanted = false;
-		read_frames(session);
+		turn(session);
 	}
+}
+
+void session_run_for(struct session *session, int64_t time_ns)
+{
+	for (int64_t end_ns = now_ns() + time_ns; session->status == 0 && now_ns() < end_ns;)
+		turn(session);
 }
 
 void session_close(struct session *session)

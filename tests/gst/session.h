@@ -27,6 +27,7 @@ struct session {
 	int status; /* how it ended: 0 not yet, 1 well, or -errno */
 	unsigned rings;
 	bool wanted; /* a ring, by the last message */
+	bool still;  /* set it, and nothing is read */
 	struct weir_ring_config want;
 	struct weir_ring *ring[SESSION_RINGS_MAX];
 	struct weir_reader *reader[SESSION_RINGS_MAX];
@@ -42,6 +43,8 @@ void session_open(struct session *session, const char *args, ...) __attribute__(
 /* Runs until it has ended; or so many frames were read; or so many events came; 0: does not matter. Fails after 30 s.
  */
 void session_run(struct session *session, unsigned frames, unsigned events);
+
+void session_run_for(struct session *session, int64_t time_ns);
 
 /* Closes; fails if that takes a second. */
 void session_close(struct session *session);

@@ -7,7 +7,8 @@
 #include <gst/gst.h>
 
 /* v4l2src as far as the decoder can tell. The device says how it behaves: /dev/fake-yuy2; /dev/fake-mjpeg; or
- * /dev/fake-unplugged: gives 20 frames, fails, cannot be opened twice, and then gives frames again. */
+ * /dev/fake-unplugged: gives 20 frames, fails, cannot be opened twice, and then gives frames again; or
+ * /dev/fake-silent: gives 20 frames, nothing more, and when it is opened again frames. */
 struct fake {
 	GstBin parent;
 	gchar *device;
@@ -20,11 +21,16 @@ typedef struct fake Fake;
 static GType fake_get_type(void);
 G_DEFINE_TYPE(Fake, fake, GST_TYPE_BIN)
 
-static unsigned opened; /* how often the device that is unplugged was opened */
+static unsigned opened; /* how often a device was opened in this test */
 
 static bool is_unplugged(const Fake *fake)
 {
 	return strcmp(fake->device, "/dev/fake-unplugged") == 0;
+}
+
+static bool is_silent(const Fake *fake)
+{
+	return strcmp(fake->device, "/dev/fake-silent") == 0;
 }
 
 static GstPadProbeReturn pass_buffer(GstPad *pad, GstPadProbeInfo *info, gpointer data)
@@ -32,9 +38,9 @@ static GstPadProbeReturn pass_buffer(GstPad *pad, GstPadProbeInfo *info, gpointe
 	guint64 number = GST_BUFFER_OFFSET(GST_PAD_PROBE_INFO_BUFFER(info));
 	Fake *fake = data;
 
-	if (!is_unplugged(fake) || opened > 1 || number < 20)
+	if ((!is_unplugged(fake) && !is_silent(fake)) || opened > 1 || number < 20)
 		return GST_PAD_PROBE_OK;
-	if (number == 20)
+	if (number == 20 && is_unplugged(fake))
 		GST_ELEMENT_ERROR(fake, RESOURCE, READ, ("Could not read from device"), (NULL));
 	return GST_PAD_PROBE_DROP;
 }
@@ -43,9 +49,9 @@ static GstStateChangeReturn fake_change_state(GstElement *element, GstStateChang
 {
 	Fake *fake = (Fake *)element;
 
-	if (transition == GST_STATE_CHANGE_NULL_TO_READY && is_unplugged(fake)) {
+	if (transition == GST_STATE_CHANGE_NULL_TO_READY) {
 		opened++;
-		if (opened == 2 || opened == 3) {
+		if (is_unplugged(fake) && (opened == 2 || opened == 3)) {
 			GST_ELEMENT_ERROR(fake, RESOURCE, NOT_FOUND, ("Cannot identify device"), (NULL));
 			return GST_STATE_CHANGE_FAILURE;
 		}
@@ -154,12 +160,43 @@ static void a_camera_that_is_unplugged_comes_back_in_the_same_ring(void **state)
 	session_close(&session);
 }
 
+static void a_camera_that_falls_silent_is_lost_and_opened_again(void **state)
+{
+	struct session session = { 0 };
+
+	opened = 0;
+	session_open(&session, "{'source': 'v4l2:/dev/fake-silent', 'lossless': true}");
+	session_run(&session, 40, 4);
+	session_assert_states(
+		&session, WEIR_SOURCE_CONNECTING, WEIR_SOURCE_LIVE, WEIR_SOURCE_LOST, WEIR_SOURCE_LIVE, 0);
+	assert_non_null(strstr(session.event[2].text, "no picture for 5 s"));
+	assert_int_equal(opened, 2);
+	session_close(&session);
+}
+
+static void a_reader_that_stands_still_is_no_silent_camera(void **state)
+{
+	struct session session = { 0 };
+
+	opened = 0;
+	session_open(&session, "{'source': 'v4l2:/dev/fake-yuy2', 'lossless': true}");
+	session_run(&session, 10, 2);
+	session.still = true;
+	session_run_for(&session, INT64_C(7000000000));
+	session.still = false;
+	session_run(&session, session.frames + 40, 2);
+	session_assert_states(&session, WEIR_SOURCE_CONNECTING, WEIR_SOURCE_LIVE, 0);
+	session_close(&session);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_camera_that_gives_yuy2_is_converted_into_slots),
 		cmocka_unit_test(a_camera_that_gives_mjpeg_is_decoded_into_slots),
 		cmocka_unit_test(a_camera_that_is_unplugged_comes_back_in_the_same_ring),
+		cmocka_unit_test(a_camera_that_falls_silent_is_lost_and_opened_again),
+		cmocka_unit_test(a_reader_that_stands_still_is_no_silent_camera),
 	};
 	GstPluginFeature *real;
 

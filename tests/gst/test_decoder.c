@@ -65,17 +65,19 @@ static void every_format_that_can_be_asked_for_shows_the_same_frames(void **stat
 	check_clip("jpeg.avi", ", 'format': 'NV12'");
 }
 
-static void a_size_and_a_format_that_were_asked_for_are_those_of_the_ring(void **state)
+static void size_format_and_slots_that_were_asked_for_are_those_of_the_ring(void **state)
 {
 	struct session session = { 0 };
 
-	session_open(&session, "{'source': '%s', 'lossless': true, 'format': 'RGB', 'width': 161, 'height': 121}",
+	session_open(&session,
+		"{'source': '%s', 'lossless': true, 'format': 'RGB', 'width': 161, 'height': 121, 'slots': 17}",
 		clip_path("vp8.webm"));
 	session_run(&session, 0, 0);
 	assert_int_equal(session.frames, FRAMES);
 	assert_int_equal(session.want.format.pixel, WEIR_PIXEL_RGB);
 	assert_int_equal(session.want.format.width, 161);
 	assert_int_equal(session.want.format.height, 121);
+	assert_int_equal(session.want.slot_count, 17);
 	session_close(&session);
 }
 
@@ -272,7 +274,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_frame_of_a_clip_comes_once_in_order_and_on_time),
 		cmocka_unit_test(every_format_that_can_be_asked_for_shows_the_same_frames),
-		cmocka_unit_test(a_size_and_a_format_that_were_asked_for_are_those_of_the_ring),
+		cmocka_unit_test(size_format_and_slots_that_were_asked_for_are_those_of_the_ring),
 		cmocka_unit_test(without_lossless_a_file_plays_in_real_time),
 		cmocka_unit_test(the_test_source_ends_after_the_frames_that_it_was_told),
 		cmocka_unit_test(something_moves_in_the_test_source),
