@@ -52,6 +52,11 @@ static int try_place(
 	}
 	if (access(*path, F_OK) == 0)
 		return 1;
+	if (strstr(*places, *path) != NULL) {
+		free(*path);
+		*path = NULL;
+		return 0;
+	}
 	if (asprintf(&longer, "%s%s%s", *places, **places != '\0' ? ", " : "", *path) < 0)
 		return -ENOMEM;
 	free(*places);
