@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* What dies, and who must not notice. */
+#include "run.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct run run;
+
+static int teardown(void **state)
+{
+	run_free(&run);
+	return 0;
+}
+
+/* Reads results of one analyzer until this sequence (in one generation). */
+static void read_until(const char *analyzer, double sequence)
+{
+	while (number_of(run_next(&run, analyzer, NULL, 30), "seq") < sequence)
+		;
+}
+
+static json_t *state_of(const char *process, const char *to)
+{
+	json_t *line;
+
+	do
+		line = run_next(&run, "state", process, 30);
+	while (strcmp(text_of(line, "to"), to) != 0);
+	return line;
+}
+
+static void assert_adds_up(json_t *summary, const char *name)
+{
+	json_t *analyzer = analyzer_in(summary, name);
+
+	assert_int_equal((int)number_of(summary, "frames_published"),
+		(int)(number_of(analyzer, "delivered") + number_of(analyzer, "overtaken") +
+			number_of(analyzer, "skipped") + number_of(analyzer, "missed") +
+			number_of(analyzer, "pending")));
+}
+
+static void a_killed_analyzer_is_back_and_the_other_loses_nothing(void **state)
+{
+	json_t *summary;
+	double seen;
+
+	run_begin(&run, "--source", PACED(500, 100), "--lossless");
+	read_until("motion", 100);
+	assert_int_equal(kill(run_child(&run, "motion"), SIGKILL), 0);
+	assert_non_null(strstr(text_of(state_of("motion", "backoff"), "reason"), "SIGKILL"));
+	state_of("motion", "running");
+	seen = number_of(run_next(&run, "motion", NULL, 30), "seq");
+	assert_true(seen > 100);
+	summary = run_end(&run, 30);
+	assert_int_equal(exit_code(&run), 0);
+	assert_int_equal((int)number_of(summary, "frames_published"), 500);
+	assert_int_equal((int)number_of(analyzer_in(summary, "brightness"), "delivered"), 500);
+	assert_int_equal((int)number_of(analyzer_in(summary, "brightness"), "restarts"), 0);
+	assert_int_equal((int)number_of(analyzer_in(summary, "motion"), "restarts"), 1);
+	assert_true(number_of(analyzer_in(summary, "motion"), "missed") > 0);
+	assert_int_equal((int)number_of(summary, "generations"), 1);
+	assert_adds_up(summary, "motion");
+}
+
+static void a_killed_decoder_is_back_within_a_second(void **state)
+{
+	json_t *summary;
+	double killed_s;
+
+	run_begin(&run, "--source", "test");
+	read_until("motion", 30);
+	read_until("brightness", 30);
+	killed_s = seconds();
+	assert_int_equal(kill(run_child(&run, "decoder"), SIGKILL), 0);
+	while (number_of(run_next(&run, "motion", NULL, 30), "seq") >= 30)
+		;
+	assert_true(seconds() - killed_s < PROMPT_S);
+	while (number_of(run_next(&run, "brightness", NULL, 30), "seq") >= 30)
+		;
+	read_until("motion", 10);
+	run_kill(&run, SIGINT);
+	summary = run_end(&run, 60);
+	assert_int_equal(exit_code(&run), 0);
+	assert_int_equal((int)number_of(summary, "generations"), 2);
+	assert_int_equal((int)number_of(analyzer_in(summary, "motion"), "restarts"), 0);
+	assert_int_equal((int)number_of(analyzer_in(summary, "brightness"), "restarts"), 0);
+	assert_adds_up(summary, "motion");
+}
+
+static int results_within(const char *analyzer, double for_s)
+{
+	json_t *line;
+	size_t i;
+	int count = 0;
+
+	run_read(&run, 0.05);
+	run.cursor = json_array_size(run.lines);
+	run_read(&run, for_s);
+	for (i = run.cursor; i < json_array_size(run.lines); i++) {
+		line = json_array_get(run.lines, i);
+		count += strcmp(text_of(line, "analyzer"), analyzer) == 0;
+	}
+	return count;
+}
+
+static void a_stopped_analyzer_costs_the_other_no_frame(void **state)
+{
+	int before, during;
+	pid_t stopped;
+	json_t *summary;
+
+	run_begin(&run, "--source", "test");
+	read_until("motion", 10);
+	read_until("brightness", 20);
+	stopped = run_child(&run, "brightness");
+	before = results_within("motion", 2);
+	assert_int_equal(kill(stopped, SIGSTOP), 0);
+	during = results_within("motion", 2);
+	assert_int_equal(results_within("brightness", 0.5), 0);
+	assert_int_equal(kill(stopped, SIGCONT), 0);
+	assert_true(before > 20);
+	assert_true(during >= before * 8 / 10);
+	run_next(&run, "brightness", NULL, 30);
+	run_kill(&run, SIGINT);
+	summary = run_end(&run, 60);
+	assert_true(number_of(analyzer_in(summary, "brightness"), "overtaken") > 20);
+	assert_adds_up(summary, "motion");
+	assert_adds_up(summary, "brightness");
+}
+
+static int shared_memory_names(void)
+{
+	struct dirent *entry;
+	DIR *dir = opendir("/dev/shm");
+	int count = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		count += strncmp(entry->d_name, "weir", 4) == 0;
+	if (dir != NULL)
+		closedir(dir);
+	return count;
+}
+
+static void a_killed_frontend_takes_all_along(void **state)
+{
+	run_begin(&run, "--source", "test");
+	read_until("motion", 20);
+	assert_true(run_children(&run) >= 3);
+	run_kill(&run, SIGKILL);
+	(void)run_end(&run, 60);
+	assert_true(run.end_s < PROMPT_S);
+	assert_int_equal(run_children(&run), 0);
+	for (int i = 0; shared_memory_names() > 0 && i < 20; i++)
+		usleep(50000);
+	assert_int_equal(shared_memory_names(), 0);
+}
+
+static void an_interrupt_ends_it_with_a_summary(void **state)
+{
+	static const int signals[] = { SIGINT, SIGTERM };
+
+	for (int i = 0; i < 2; i++) {
+		json_t *summary;
+
+		run_begin(&run, "--source", "test");
+		read_until("motion", 20);
+		run_kill(&run, signals[i]);
+		summary = run_end(&run, 60);
+		assert_int_equal(exit_code(&run), 0);
+		assert_true(run.end_s < PROMPT_S);
+		assert_non_null(summary);
+		assert_string_equal(text_of(summary, "exit"), "signal");
+		assert_true(number_of(summary, "frames_published") >= 20);
+		run_free(&run);
+	}
+}
+
+static void results_come_soon_and_seconds_end_it(void **state)
+{
+	const double begun_s = seconds();
+	json_t *line;
+
+	run_begin(&run, "--seconds", "4");
+	line = run_next(&run, "motion", NULL, 30);
+	assert_true(seconds() - begun_s < 3 + PROMPT_S);
+	assert_string_equal(text_of(line, "source"), "test");
+	assert_true(number_of(line, "age_ms") >= 0);
+	/* Something moves in the test source. */
+	do
+		line = run_next(&run, "motion", NULL, 30);
+	while (json_array_size(json_object_get(line, "boxes")) == 0);
+	assert_non_null(run_end(&run, 60));
+	assert_int_equal(exit_code(&run), 0);
+	assert_true(run.end_s >= 4 && run.end_s < 4 + 2 * PROMPT_S);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(a_killed_analyzer_is_back_and_the_other_loses_nothing, teardown),
+		cmocka_unit_test_teardown(a_killed_decoder_is_back_within_a_second, teardown),
+		cmocka_unit_test_teardown(a_stopped_analyzer_costs_the_other_no_frame, teardown),
+		cmocka_unit_test_teardown(a_killed_frontend_takes_all_along, teardown),
+		cmocka_unit_test_teardown(an_interrupt_ends_it_with_a_summary, teardown),
+		cmocka_unit_test_teardown(results_come_soon_and_seconds_end_it, teardown),
+	};
+
+	return cmocka_run_group_tests_name("deaths", tests, NULL, NULL);
+}
