@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* SIGKILL at every instruction of a writer and of a reader, both backings, and at pairs of instructions of both; and
  * the same processes stopped at every instruction while the others go on. The short form takes instructions at equal
- * distances; WEIR_LONG=1 takes all of them, and 40,000 pairs (--pairs N: N of them). */
+ * distances; WEIR_LONG=1 takes all of them, and 40,000 pairs (--points N, --pairs N: so many of them). */
 #include "shm_harness.h"
 #include "shm_victim.h"
 
@@ -77,9 +77,14 @@ static long sweep_reader(enum victim_fate fate)
 
 	for (uint32_t backing = 0; backing < 2; backing++)
 		for (uint32_t mode = WEIR_POLICY_LATEST; mode <= WEIR_POLICY_LOSSLESS; mode += 2) {
-			struct victim_round round = { .backing = backing, .fate = fate, .mode = mode };
+			/* The sealed half takes every second frame: those who pick and choose are pinned in another
+			 * way. */
+			struct victim_round round = {
+				.backing = backing, .fate = fate, .mode = mode, .every_nth = 2 * backing
+			};
 
-			snprintf(name, sizeof(name), "reader %s, %s, %s", fates[fate], modes[mode], backings[backing]);
+			snprintf(name, sizeof(name), "reader %s, %s%s, %s", fates[fate], modes[mode],
+				backing != 0 ? ", every 2nd" : "", backings[backing]);
 			failures += sweep(name, &(struct sweep){ victim_reader, round });
 		}
 	return failures;
@@ -183,7 +188,8 @@ int main(int argc, char **argv)
 	else if (HARNESS_SANITIZED)
 		points = 6, pairs = 40;
 	pairs = harness_option(argc, argv, "--pairs", pairs);
-	harness_bound(harness_is_long() || pairs > 1000 ? 7200 : 170);
+	points = (long)harness_option(argc, argv, "--points", (uint64_t)points);
+	harness_bound(harness_is_long() || argc > 1 ? 7200 : 170);
 	if (PLANTED != 0) {
 		/* The window of the writer's bug is some thirty instructions wide, that of the reader's a thousand. */
 		points = PLANTED == 2 ? 40 : HARNESS_SANITIZED ? 150 : 300;

@@ -157,10 +157,12 @@ static void reader_back(void *job)
 
 static bool open_reader_scene(struct scene *scene, const struct victim_round *round, bool forks)
 {
-	const struct weir_policy policy = { .mode = round->mode, .depth = 2, .max_held = 2 };
+	const struct weir_policy policy = {
+		.mode = round->mode, .depth = 2, .max_held = 2, .every_nth = round->every_nth
+	};
 	struct view *victim = &scene->view[LATE];
 
-	victim->is_lossless = round->mode == WEIR_POLICY_LOSSLESS;
+	victim->is_lossless = round->mode == WEIR_POLICY_LOSSLESS && round->every_nth == 0;
 	victim->generation = 1;
 	if (!scene_open_ring(scene, round->backing, 1) || !scene_attach(scene, LOSSLESS) ||
 		!EXPECT(weir_ring_attach(scene->ring, &policy, &victim->end) == 0))

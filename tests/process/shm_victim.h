@@ -14,8 +14,9 @@ enum victim_fate {
 };
 
 struct victim_round {
-	uint32_t backing; /* enum weir_backing */
-	uint32_t mode;	  /* of a victim that reads: enum weir_policy_mode */
+	uint32_t backing;   /* enum weir_backing */
+	uint32_t mode;	    /* of a victim that reads: enum weir_policy_mode */
+	uint32_t every_nth; /* of its policy */
 	enum victim_fate fate;
 	long step;		  /* the writer's, or the reader's when it is alone */
 	long reader_step;	  /* pairs only */
