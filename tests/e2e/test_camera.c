@@ -142,8 +142,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(a_camera_that_comes_back_is_stale_once_and_live_again, teardown),
 	};
 
-	gst_init(NULL, NULL);
 	if (argc == 2) {
+		gst_init(NULL, NULL);
 		snprintf(port, sizeof(port), "%s", argv[1]);
 		return serve();
 	}
