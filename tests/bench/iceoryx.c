@@ -2,7 +2,6 @@
 #include "iceoryx.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "roudi.h"
@@ -26,11 +25,6 @@ void iceoryx_join_back(const char *name)
 	snprintf(page->why, sizeof(page->why), "iceoryx: iox-roudi does not answer");
 	iox_runtime_init(name);
 	page->why[0] = '\0';
-}
-
-_Noreturn void iceoryx_leave_back(void)
-{
-	exit(0);
 }
 
 iox_pub_t iceoryx_publish_back(const char *service)

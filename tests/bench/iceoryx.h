@@ -15,9 +15,6 @@
 /* Its messages go nowhere; ours stand in the page. */
 void iceoryx_join_back(const char *name);
 
-/* Tells the daemon, and exits with success: it aborts over processes that go without a word. */
-_Noreturn void iceoryx_leave_back(void);
-
 /* One of each for a process. */
 iox_pub_t iceoryx_publish_back(const char *service);
 iox_sub_t iceoryx_subscribe_back(const char *service);

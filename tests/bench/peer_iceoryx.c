@@ -36,7 +36,7 @@ static int handover_write_back(void *context, uint32_t index)
 		iox_pub_publish_chunk(publisher, chunk);
 	}
 	bench_meet_back(2);
-	iceoryx_leave_back();
+	return 0;
 }
 
 static int handover_read_back(void *context, uint32_t index)
@@ -63,7 +63,7 @@ static int handover_read_back(void *context, uint32_t index)
 	}
 	page->figure = (now_ns() - from_ns) / 1e3 / (handover->frames - handover->warm_up);
 	bench_meet_back(2);
-	iceoryx_leave_back();
+	return 0;
 }
 
 int iceoryx_handover(double *figure, uint32_t copies)
@@ -118,7 +118,7 @@ static int trip_side_back(void *context, uint32_t side)
 	if (side == 0)
 		trips_end_back(&times);
 	bench_meet_back(2);
-	iceoryx_leave_back();
+	return 0;
 }
 
 int iceoryx_roundtrip(double *figure, uint32_t busy)
@@ -147,7 +147,7 @@ static int paced_write_back(void *context, uint32_t index)
 		iox_pub_publish_chunk(publisher, chunk);
 	}
 	bench_meet_back(2);
-	iceoryx_leave_back();
+	return 0;
 }
 
 static int paced_read_back(void *context, uint32_t index)
@@ -170,7 +170,7 @@ static int paced_read_back(void *context, uint32_t index)
 	}
 	pace_end_back(&pace);
 	bench_meet_back(2);
-	iceoryx_leave_back();
+	return 0;
 }
 
 int iceoryx_paced(double *figure, uint32_t unused)

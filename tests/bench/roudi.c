@@ -2,15 +2,12 @@
 #include "roudi.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -18,7 +15,6 @@
 #define PROGRAM	     "/usr/bin/iox-roudi"
 #define ITS_LOCK     "/tmp/iox-unique-roudi.lock"
 #define LOCK_SECONDS 60
-#define STOP_MS	     5000
 
 /* Twenty pictures, as many as our ring has slots. */
 static const char config[] = "[general]\nversion = 1\n[[segment]]\n"
@@ -29,10 +25,8 @@ static void exec_back(bool monitoring)
 {
 	const char *mode = monitoring ? "on" : "off";
 	int config_fd = memfd_create("roudi.toml", 0), null_fd = open("/dev/null", O_RDWR);
-	struct rlimit none = { 0 };
 	char path[32];
 
-	setrlimit(RLIMIT_CORE, &none); /* a process that goes without a word makes it abort */
 	if (config_fd < 0 || write(config_fd, config, sizeof(config) - 1) < 0)
 		_exit(1);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", config_fd);
@@ -87,28 +81,24 @@ int roudi_start(struct roudi *roudi, bool monitoring)
 	return 0;
 }
 
-/* What it or its processes leave behind when they were killed. */
+/* Processes that take leave of it hang now and then, and it aborts over those that do not: so all are killed, and what
+ * lies about then is swept up here. */
 static void sweep(void)
 {
+	static const char *const files[] = { ITS_LOCK, "/tmp/roudi", "/tmp/roudi.lock", "/tmp/" ROUDI_WRITER,
+		"/tmp/" ROUDI_WRITER ".lock", "/tmp/" ROUDI_READER, "/tmp/" ROUDI_READER ".lock" };
 	const struct passwd *user = getpwuid(geteuid());
 
 	shm_unlink("/iceoryx_mgmt");
 	if (user != NULL)
 		shm_unlink(user->pw_name);
-	unlink(ITS_LOCK);
-	unlink("/tmp/" ROUDI_WRITER ".lock");
-	unlink("/tmp/" ROUDI_READER ".lock");
+	for (uint32_t i = 0; i < COUNT_OF(files); i++)
+		unlink(files[i]);
 }
 
 void roudi_stop(struct roudi *roudi)
 {
-	struct pollfd fd = { .fd = pidfd_open(roudi->pid, 0), .events = POLLIN };
-
-	kill(roudi->pid, SIGTERM);
-	if (fd.fd >= 0)
-		poll(&fd, 1, STOP_MS);
 	bench_end(roudi->pid);
-	close(fd.fd);
 	sweep();
 	close(roudi->lock_fd);
 }
