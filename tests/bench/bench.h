@@ -87,6 +87,7 @@ void report_group(enum style style, const struct group *group);
 /* Shared by all processes of one contender; zeroed before each. */
 struct page {
 	alignas(64) _Atomic uint32_t met;
+	alignas(64) _Atomic uint32_t sent;
 	alignas(64) _Atomic uint32_t done;
 	alignas(64) _Atomic int64_t time_ns;
 	alignas(64) double figure; /* what the run measured */

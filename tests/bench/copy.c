@@ -9,6 +9,7 @@
 
 #define STREAMING  0x100u /* in a contender's argument, beside the number of slots */
 #define SLOTS	   0xffu
+#define BARE_SLOTS 4
 #define SLOT_BYTES 3112960u /* whole pages, as in a ring */
 
 struct copying {
@@ -89,11 +90,52 @@ static int copy_back(void *context, uint32_t index)
 	return 0;
 }
 
+/* --- the same between two processes, with two counters only ------------------------------------------------------- */
+
+static void wait_for(const _Atomic uint32_t *counter, uint32_t value)
+{
+	uint32_t turns = 0;
+
+	while (atomic_load_explicit(counter, memory_order_acquire) < value)
+		spin_once(&turns);
+}
+
+static int bare_write_back(void *context, uint32_t index)
+{
+	struct copying *own = context;
+
+	bench_meet_back(2);
+	for (uint32_t i = 1; i <= own->frames; i++) {
+		wait_for(&page->done, i > own->slots ? i - own->slots : 0);
+		put(own, own->buffers + (size_t)(i % own->slots) * SLOT_BYTES, i);
+		atomic_store_explicit(&page->sent, i, memory_order_release);
+	}
+	return 0;
+}
+
+static int bare_read_back(void *context, uint32_t index)
+{
+	struct copying *own = context;
+	int64_t from_ns = 0;
+
+	bench_meet_back(2);
+	for (uint32_t i = 1; i <= own->frames; i++) {
+		wait_for(&page->sent, i);
+		stream_read(own->buffers + (size_t)(i % own->slots) * SLOT_BYTES, PICTURE_BYTES);
+		atomic_store_explicit(&page->done, i, memory_order_release);
+		if (i == own->frames / 5)
+			from_ns = now_ns();
+	}
+	page->figure = (now_ns() - from_ns) / 1e3 / (own->frames - own->frames / 5);
+	return 0;
+}
+
 static void prepare(uint32_t argument)
 {
 	if (copying.source == NULL) {
 		copying.source = bench_shared(PICTURE_BYTES);
 		memset(copying.source, 0x55, PICTURE_BYTES);
+		copying.buffers = bench_shared(BARE_SLOTS * SLOT_BYTES);
 	}
 	copying.frames = bench_count(400, 20);
 	copying.slots = argument & SLOTS;
@@ -124,18 +166,23 @@ static int run_plain(double *figure, uint32_t argument)
 	const struct job job = { copy_back, 0, 0 };
 
 	prepare(argument);
-	if (copying.buffers == NULL)
-		copying.buffers = bench_shared((size_t)copying.slots * SLOT_BYTES);
 	return bench_run(figure, &job, 1, &copying);
 }
 
-enum { PLAIN, RING_4, RING_20, PLAIN_STREAMING, STREAMING_4, STREAMING_20, ICEORYX_COPY, ZMQ_COPY };
+static int run_bare(double *figure, uint32_t argument)
+{
+	prepare(argument);
+	return bench_pair(figure, bare_write_back, bare_read_back, &copying);
+}
+
+enum { PLAIN, RING_4, BARE, RING_20, PLAIN_STREAMING, STREAMING_4, STREAMING_20, ICEORYX_COPY, ZMQ_COPY };
 
 static const struct contender contenders[] = {
-	[PLAIN] = { "memcpy", run_plain, 4 },
+	[PLAIN] = { "memcpy", run_plain, BARE_SLOTS },
 	[RING_4] = { "Weir, 4 slots", run_ring, 4 },
+	[BARE] = { "bare counters", run_bare, BARE_SLOTS },
 	[RING_20] = { "Weir, 20 slots", run_ring, 20 },
-	[PLAIN_STREAMING] = { "streaming", run_plain, 4 | STREAMING },
+	[PLAIN_STREAMING] = { "streaming", run_plain, BARE_SLOTS | STREAMING },
 	[STREAMING_4] = { "Weir, 4 slots, streaming", run_ring, 4 | STREAMING },
 	[STREAMING_20] = { "Weir, 20 slots, streaming", run_ring, 20 | STREAMING },
 	[ICEORYX_COPY] = { "iceoryx", ICEORYX(iceoryx_handover), 1 },
@@ -144,6 +191,7 @@ static const struct contender contenders[] = {
 
 static const struct row rows[] = {
 	{ "1080p frame, memcpy in, all read, 4 slots", RING_4, PLAIN, .bar_ratio = 1 / 0.95 },
+	{ "the same beside two processes with counters only", RING_4, BARE },
 	{ "the same, 20 slots, beside 4 slots", RING_20, RING_4, .bar_ratio = 1.05 },
 	{ "the same, 20 slots, beside iceoryx", RING_20, ICEORYX_COPY },
 	{ "the same, 20 slots, beside ZeroMQ", RING_20, ZMQ_COPY },
