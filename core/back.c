@@ -160,7 +160,15 @@ void weir_back_exit(struct weir_back *back, int status)
 
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config)
 {
-	return back_send(back, MESSAGE_WANT_RING, 0, 0, config, sizeof(*config));
+	struct message_want want = {
+		.format = config->format,
+		.slot_count = config->slot_count,
+		.slot_bytes = config->slot_bytes,
+		.loans = config->loans,
+		.meta_bytes = config->meta_bytes,
+	};
+
+	return back_send(back, MESSAGE_WANT_RING, 0, 0, &want, sizeof(want));
 }
 
 int weir_back_take_writer(struct weir_back *back, struct weir_writer **writer)

@@ -70,14 +70,14 @@ static int take_reply(struct weir_child *child, const struct weir_message *messa
 
 static int take_want_ring(struct weir_child *child, const struct weir_message *message)
 {
-	struct weir_ring_config wish;
+	struct message_want want;
 
-	if (message->size != sizeof(wish))
+	if (message->size != sizeof(want))
 		return -EPROTO;
-	memcpy(&wish, message->data, sizeof(wish));
-	if (weir_format_check(&wish.format) < 0)
+	memcpy(&want, message->data, sizeof(want));
+	if (weir_format_check(&want.format) < 0)
 		return -EPROTO;
-	stream_want_ring(child, &wish);
+	stream_want_ring(child, &want);
 	return 0;
 }
 

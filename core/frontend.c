@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "frontend.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -249,6 +250,7 @@ int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns)
 {
 	int r;
 
+	assert(!frontend->dispatching); /* an event function must return */
 	frontend->dispatching = true;
 	r = loop_run(frontend->loop, deadline_ns);
 	frontend->dispatching = false;

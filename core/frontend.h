@@ -123,7 +123,7 @@ void output_tick(struct weir_child *child);
 void stream_child_spawned(struct weir_child *child);
 void stream_child_changed(struct weir_child *child, const char *reason); /* after its event */
 void stream_child_dead(struct weir_child *child);			 /* reaped */
-void stream_want_ring(struct weir_child *child, const struct weir_ring_config *wish);
+void stream_want_ring(struct weir_child *child, const struct message_want *want);
 void stream_source(struct weir_child *child, const struct weir_source_status *status);
 /* -EPROTO: it never had that. */
 int stream_drained(struct weir_child *child, const struct message_input *input);

@@ -166,19 +166,23 @@ uint32_t generations_slots_needed(const struct weir_stream *stream, const struct
 		add_need(&need, &stream->reader[i]->policy);
 	if (more != NULL)
 		add_need(&need, more);
-	return need.own + need.depth + (stream->wish.loans != 0 ? stream->wish.loans : LOANS_DEFAULT) + 1;
+	return need.own + need.depth + (stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT) + 1;
 }
 
 static void fill_config(const struct weir_stream *stream, struct weir_ring_config *config)
 {
 	uint32_t needed, ends = 2 * stream->readers + 4;
 
-	*config = stream->wish;
-	config->backing = stream->config.backing;
-	config->generation = stream->last_number + 1;
-	config->ends = ends < WEIR_READERS_MAX ? ends : WEIR_READERS_MAX;
-	if (config->loans == 0)
-		config->loans = LOANS_DEFAULT;
+	*config = (struct weir_ring_config){
+		.format = stream->want.format,
+		.generation = stream->last_number + 1,
+		.backing = stream->config.backing,
+		.slot_count = stream->want.slot_count,
+		.slot_bytes = stream->want.slot_bytes,
+		.ends = ends < WEIR_READERS_MAX ? ends : WEIR_READERS_MAX,
+		.meta_bytes = stream->want.meta_bytes,
+		.loans = stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT,
+	};
 	needed = generations_slots_needed(stream, NULL);
 	if (stream->config.slot_count != 0)
 		config->slot_count = stream->config.slot_count;

@@ -7,6 +7,7 @@
 #include <stdalign.h>
 #include <stddef.h>
 
+#include <weir/frame.h>
 #include <weir/message.h>
 
 #define MESSAGE_MAGIC	0x47534d57u /* "WMSG" */
@@ -23,7 +24,7 @@ enum message_type {
 	MESSAGE_READY = 48,	/* enter() succeeded */
 	MESSAGE_REPLY = 49,	/* to the call with this id */
 	MESSAGE_EXIT = 50,	/* will exit; status; data: why, as text */
-	MESSAGE_WANT_RING = 51, /* data: struct weir_ring_config */
+	MESSAGE_WANT_RING = 51, /* data: struct message_want */
 	MESSAGE_DRAINED = 52,	/* has closed a ring; data: struct message_input */
 	MESSAGE_END_TAKEN = 53, /* its command() has seen WEIR_COMMAND_END; data: struct message_input */
 };
@@ -31,6 +32,12 @@ enum message_type {
 struct message_input {
 	uint64_t generation;
 	uint32_t input, reserved;
+};
+
+/* The part of struct weir_ring_config that is a backend's to wish for; 0: default. */
+struct message_want {
+	struct weir_format format;
+	uint32_t slot_count, slot_bytes, loans, meta_bytes;
 };
 
 struct message_header {

@@ -123,7 +123,7 @@ struct weir_stream *stream_tick(struct weir_stream *stream)
 	return stream->next;
 }
 
-void stream_want_ring(struct weir_child *child, const struct weir_ring_config *wish)
+void stream_want_ring(struct weir_child *child, const struct message_want *want)
 {
 	struct weir_stream *stream = child->writes;
 
@@ -132,7 +132,7 @@ void stream_want_ring(struct weir_child *child, const struct weir_ring_config *w
 		return;
 	}
 	refresh(stream);
-	stream->wish = *wish;
+	stream->want = *want;
 	stream->wanted = true;
 	stream->over = stream->source_ended = stream->source_failed = stream->ring_failed = false;
 	stream->lost_ns = 0;

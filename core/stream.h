@@ -55,7 +55,7 @@ struct weir_stream {
 	uint32_t readers;
 
 	bool wanted; /* the writer waits for a ring like this */
-	struct weir_ring_config wish;
+	struct message_want want;
 	bool over; /* nothing more will come, unless the writer asks for a ring again */
 	bool source_ended, source_failed, ring_failed;
 	int64_t lost_ns;		 /* when the source was lost; 0: it is not */

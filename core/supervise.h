@@ -31,15 +31,14 @@ enum supervise_action {
 	SUPERVISE_SEND_STOP = 1 << 1,
 	SUPERVISE_SEND_TERM = 1 << 2, /* and SIGCONT */
 	SUPERVISE_SEND_KILL = 1 << 3, /* to the whole group */
-	SUPERVISE_ABANDON = 1 << 4,   /* it cannot be killed: go on without it */
 	/* The deadline; a move without any of these leaves it as it is. */
-	SUPERVISE_WAIT_READY = 1 << 5,
-	SUPERVISE_WAIT_CLOSING = 1 << 6,
-	SUPERVISE_WAIT_STOP = 1 << 7,
-	SUPERVISE_WAIT_TERM = 1 << 8,
-	SUPERVISE_WAIT_KILL = 1 << 9,
-	SUPERVISE_WAIT_BACKOFF = 1 << 10,
-	SUPERVISE_WAIT_NOTHING = 1 << 11,
+	SUPERVISE_WAIT_READY = 1 << 4,
+	SUPERVISE_WAIT_CLOSING = 1 << 5,
+	SUPERVISE_WAIT_STOP = 1 << 6,
+	SUPERVISE_WAIT_TERM = 1 << 7,
+	SUPERVISE_WAIT_KILL = 1 << 8,
+	SUPERVISE_WAIT_BACKOFF = 1 << 9,
+	SUPERVISE_WAIT_NOTHING = 1 << 10,
 };
 
 struct supervise_move {

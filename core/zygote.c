@@ -114,12 +114,12 @@ static void enter_back(int socket, int frontend_pid)
 	setpgid(0, 0);	  /* Ctrl-C is for the frontend */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* It may have come as 0, 1 or 2, if the program was started without them. */
+	socket = fcntl(socket, F_DUPFD_CLOEXEC, 4);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
-	if (socket != 3)
-		dup2(socket, 3);
-	fcntl(3, F_SETFD, FD_CLOEXEC);
+	dup3(socket, 3, O_CLOEXEC);
 	fds_close_from(4);
 	title_init_back();
 	title_set_back("zygote");

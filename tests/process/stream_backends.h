@@ -6,9 +6,9 @@
 
 #include <weir/backend.h>
 
-/* Arguments of "source", as text: these four numbers. */
-#define SOURCE_ARGS "%u %u %u %u" /* frames (0: no end), microseconds between frames, change format after, slot bytes  \
-				   */
+/* Arguments of "source", as text, are four numbers: frames (0: no end), microseconds between frames, change of format
+ * after so many, slot bytes (0: default). */
+#define SOURCE_ARGS "%u %u %u %u"
 
 enum stream_order {
 	ORDER_PAUSE = 256, /* source: no frames while its data is 1 */

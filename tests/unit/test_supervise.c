@@ -16,7 +16,7 @@ static const char *const expected[SUPERVISE_STATES][SUPERVISE_EVENTS] = {
 	/* running */  { "-",	"Tts",	"-",	"Rc",	"Kkw",	"Kkw",	"Bb",	"D.",	"F." },
 	/* stopping */ { "-",	"-",	"-",	"-",	"Kkw",	"Mmx",	"Bb",	"D.",	"F." },
 	/* terminat. */{ "-",	"-",	"-",	"-",	"Kkw",	"Kkw",	"Bb",	"D.",	"F." },
-	/* killing */  { "-",	"-",	"-",	"-",	"-",	"Fa.",	"Bb",	"D.",	"F." },
+	/* killing */  { "-",	"-",	"-",	"-",	"-",	"F.",	"Bb",	"D.",	"F." },
 	/* backoff */  { "Sps", "D.",	"-",	"-",	"-",	"Sps",	"-",	"-",	"-" },
 	/* done */     { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
 	/* failed */   { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
@@ -44,7 +44,6 @@ static uint32_t action_of(char state, char letter)
 	case 't': return SUPERVISE_SEND_STOP;
 	case 'm': return SUPERVISE_SEND_TERM;
 	case 'k': return SUPERVISE_SEND_KILL;
-	case 'a': return SUPERVISE_ABANDON;
 	case 's': return state == 'S' ? SUPERVISE_WAIT_READY : SUPERVISE_WAIT_STOP;
 	case 'c': return SUPERVISE_WAIT_CLOSING;
 	case 'x': return SUPERVISE_WAIT_TERM;

@@ -77,8 +77,8 @@ int weir_back_watch(struct weir_back *back, int fd, weir_watch_fn fn);
 /* Ends the process from within: status 0 is a success, else -errno. leave() runs. Returns at once. */
 void weir_back_exit(struct weir_back *back, int status);
 
-/* Asks the frontend for a ring to write to: format, slot_bytes, slot_count and loans are wishes, the stream's own
- * settings win where it has some. The answer is WEIR_COMMAND_WRITER. Errors as weir_back_event(). */
+/* Asks the frontend for a ring to write to: format, slot_bytes, slot_count, loans and meta_bytes are wishes, the
+ * stream's own settings win where it has some. The answer is WEIR_COMMAND_WRITER. Errors as weir_back_event(). */
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config);
 
 /* Takes over the writer that WEIR_COMMAND_WRITER told about; the caller frees it. -ENOENT: there is none. */
