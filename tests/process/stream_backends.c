@@ -17,7 +17,8 @@ struct source {
 	uint32_t frames, interval_us, change_after, slot_bytes;
 	uint32_t done;	/* frames published */
 	uint32_t width; /* of the present format */
-	bool paused, ended;
+	int paused;	/* as ORDER_PAUSE says */
+	bool ended;
 	int timer_fd;
 	struct weir_writer *writer;
 };
@@ -60,6 +61,22 @@ static int say_back(struct weir_back *back, uint32_t state, const char *text)
 	return weir_back_event(back, WEIR_EVENT_SOURCE, &status, sizeof(status));
 }
 
+static int finish_back(struct weir_back *back, struct source *source)
+{
+	weir_writer_end(source->writer);
+	source->ended = true;
+	return say_back(back, WEIR_SOURCE_ENDED, "all frames are out");
+}
+
+static int change_back(struct weir_back *back, struct source *source)
+{
+	weir_writer_end(source->writer);
+	weir_writer_free(&source->writer);
+	source->width *= 2;
+	source->change_after = source->done;
+	return want_back(back, source);
+}
+
 static void on_timer_back(struct weir_back *back, void *state, int fd)
 {
 	struct source *source = state;
@@ -69,16 +86,10 @@ static void on_timer_back(struct weir_back *back, void *state, int fd)
 		return;
 	if (source->paused || source->writer == NULL || source->ended || publish_back(source) < 0)
 		return;
-	if (source->done == source->frames) {
-		weir_writer_end(source->writer);
-		source->ended = true;
-		say_back(back, WEIR_SOURCE_ENDED, "all frames are out");
-	} else if (source->done == source->change_after) {
-		weir_writer_end(source->writer);
-		weir_writer_free(&source->writer);
-		source->width *= 2;
-		want_back(back, source);
-	}
+	if (source->done == source->frames)
+		finish_back(back, source);
+	else if (source->done == source->change_after)
+		change_back(back, source);
 }
 
 static int enter_source_back(struct weir_back *back, void *state, const char *args)
@@ -111,7 +122,9 @@ static int command_source_back(struct weir_back *back, void *state, const struct
 		}
 		timerfd_settime(source->timer_fd, 0, &when, NULL);
 		return weir_back_take_writer(back, &source->writer);
-	case ORDER_PAUSE: source->paused = value != 0; return 0;
+	case ORDER_PAUSE: source->paused = value; return 0;
+	case ORDER_CHANGE: return change_back(back, source);
+	case ORDER_FINISH: return finish_back(back, source);
 	case ORDER_TELL: return say_back(back, (uint32_t)value, "as told");
 	default: return -ENOSYS;
 	}
@@ -121,7 +134,7 @@ static int tick_source_back(struct weir_back *back, void *state, int64_t now_ns)
 {
 	struct source *source = state;
 
-	if (source->writer == NULL)
+	if (source->writer == NULL || source->paused == 2)
 		return 0;
 	weir_writer_attend(source->writer);
 	if (source->ended && weir_writer_drained(source->writer))

@@ -11,10 +11,12 @@
 #define SOURCE_ARGS "%u %u %u %u"
 
 enum stream_order {
-	ORDER_PAUSE = 256, /* source: no frames while its data is 1 */
+	ORDER_PAUSE = 256, /* source: no frames while its data is 1; 2: does not even attend to its ring */
 	ORDER_REPORT,	   /* sink: replies with struct report */
 	ORDER_DAWDLE,	   /* sink: sleeps so many milliseconds with each frame from now on */
 	ORDER_TELL,	   /* source: sends this state */
+	ORDER_CHANGE,	   /* source: changes its format now */
+	ORDER_FINISH,	   /* source: ends now */
 };
 
 struct report {

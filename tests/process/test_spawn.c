@@ -325,11 +325,15 @@ static void busy_child_is_ended(void **state)
 static void stopped_process_is_ended(void **state)
 {
 	struct fixture *fixture = *state;
-	struct weir_child *child = add_running(fixture, "frozen");
+	struct weir_child *child = fixture_add(
+		fixture, (struct weir_child_config){ .backend = "obedient", .term_ns = PATIENCE_S * SECOND });
 
+	fixture_await(fixture, child, WEIR_CHILD_RUNNING);
 	kill(weir_child_pid(child), SIGSTOP);
 	weir_child_stop(child);
 	fixture_await(fixture, child, WEIR_CHILD_DONE);
+	/* Awake again, it could heed the SIGTERM. */
+	assert_string_equal(fixture_reason(fixture, child, WEIR_CHILD_DONE), "killed by SIGTERM");
 }
 
 static void child_can_be_stopped_while_it_starts(void **state)
@@ -436,6 +440,14 @@ static int find_zygote(void)
 	return found;
 }
 
+static void terminal_signals_do_not_reach_the_zygote(void **state)
+{
+	int zygote = 0;
+
+	UNTIL((struct fixture *)*state, (zygote = find_zygote()) != 0);
+	assert_int_equal(getpgid(zygote), zygote);
+}
+
 static void death_of_the_zygote_hurts_nobody(void **state)
 {
 	struct fixture *fixture = *state;
@@ -516,6 +528,7 @@ int main(void)
 		WITH_FRONTEND(output_comes_line_by_line_before_the_death),
 		WITH_FRONTEND(excess_output_is_cut_and_counted),
 		WITH_FRONTEND(flooding_child_does_not_delay_others),
+		WITH_FRONTEND(terminal_signals_do_not_reach_the_zygote),
 		WITH_FRONTEND(death_of_the_zygote_hurts_nobody),
 		WITH_FRONTEND(stopped_zygote_is_replaced),
 		WITH_FRONTEND(signals_become_events),

@@ -248,6 +248,54 @@ static void stopped_reader_delays_nobody_and_holds_few_rings(void **state)
 	assert_true(stats.missed > 0);
 }
 
+/* A sink that has just come back, and whose writer has not looked since. */
+static void leave_sink_ungranted(struct scene *scene)
+{
+	add_sink(scene, 0, "eventfd", &latest);
+	await_published(scene, 20);
+	send_int(scene->source, ORDER_PAUSE, 2);
+	kill(weir_child_pid(scene->sink[0]), SIGKILL);
+	UNTIL(scene->fixture, weir_child_restarts(scene->sink[0]) == 1);
+	fixture_await(scene->fixture, scene->sink[0], WEIR_CHILD_RUNNING);
+	UNTIL(scene->fixture, ask(scene->sink[0]).formats == 1);
+}
+
+static void reader_that_was_never_granted_gets_the_next_generation(void **state)
+{
+	struct scene scene = set_scene(*state, "0 1000 0 0", (struct weir_stream_config){ 0 });
+
+	leave_sink_ungranted(&scene);
+	send_int(scene.source, ORDER_CHANGE, 0);
+	send_int(scene.source, ORDER_PAUSE, 0);
+	UNTIL(scene.fixture, ask(scene.sink[0]).generation_frames > 20);
+	assert_int_equal(ask(scene.sink[0]).formats, 2);
+}
+
+static void reader_that_was_never_granted_gets_the_end(void **state)
+{
+	struct scene scene = set_scene(*state, "0 1000 0 0", (struct weir_stream_config){ 0 });
+
+	leave_sink_ungranted(&scene);
+	send_int(scene.source, ORDER_FINISH, 0);
+	UNTIL(scene.fixture, weir_stream_finished(scene.stream));
+	assert_int_equal(ask(scene.sink[0]).ends, 1);
+}
+
+static void commands_reach_a_reader_that_is_never_idle(void **state)
+{
+	struct scene scene = set_scene(*state, "0 500 0 0", (struct weir_stream_config){ 0 });
+
+	add_sink(&scene, 0, "eventfd", &latest);
+	add_sink(&scene, 1, "semaphore", &latest);
+	for (int i = 0; i < 2; i++) {
+		fixture_await(scene.fixture, scene.sink[i], WEIR_CHILD_RUNNING);
+		send_int(scene.sink[i], ORDER_DAWDLE, 5);
+	}
+	await_published(&scene, 200);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(scene.sink[i % 2]).wrong, 0);
+}
+
 static void reader_can_be_added_while_the_stream_is_live(void **state)
 {
 	struct scene scene = set_scene(*state, "0 1000 0 0", (struct weir_stream_config){ .slot_count = 32 });
@@ -377,6 +425,9 @@ int main(void)
 		WITH_FRONTEND(dead_writer_is_followed_by_the_next_generation),
 		WITH_FRONTEND(dead_reader_comes_back_and_its_loss_is_counted),
 		WITH_FRONTEND(stopped_reader_delays_nobody_and_holds_few_rings),
+		WITH_FRONTEND(reader_that_was_never_granted_gets_the_next_generation),
+		WITH_FRONTEND(reader_that_was_never_granted_gets_the_end),
+		WITH_FRONTEND(commands_reach_a_reader_that_is_never_idle),
 		WITH_FRONTEND(reader_can_be_added_while_the_stream_is_live),
 		WITH_FRONTEND(stalled_reader_is_evicted_and_the_stream_goes_on),
 		WITH_FRONTEND(stream_without_frames_is_stale_until_they_come_again),
