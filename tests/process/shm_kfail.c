@@ -165,6 +165,23 @@ static int do_observer(enum kind kind)
 	return r;
 }
 
+static int do_server(enum kind kind)
+{
+	struct weir_server_config config = { .path = path };
+	struct weir_server *server = NULL;
+	struct stat st;
+	int r = weir_server_create(&server, &config, NULL);
+
+	assert_true(r == 0 || server == NULL);
+	weir_server_free(&server);
+	if (r < 0 && lstat(path, &st) == 0) {
+		print_message("# %s fails: the socket file stays\n", failed);
+		unlink(path);
+		return 1;
+	}
+	return r;
+}
+
 static int do_client(enum kind kind)
 {
 	struct weir_client_config config = { .path = path, .policy = { .mode = WEIR_POLICY_LATEST } };
@@ -265,6 +282,11 @@ static void a_reader_that_cannot_be_opened_leaves_nothing(void **state)
 	}
 }
 
+static void a_server_that_cannot_listen_leaves_nothing(void **state)
+{
+	fail_every_call("server", do_server, UNTRUSTED);
+}
+
 static void serve_back(void)
 {
 	struct weir_server_config config = { .path = path };
@@ -334,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_ring_that_cannot_be_made_leaves_nothing),
 		cmocka_unit_test(a_writer_that_cannot_be_opened_leaves_nothing),
 		cmocka_unit_test(a_reader_that_cannot_be_opened_leaves_nothing),
+		cmocka_unit_test(a_server_that_cannot_listen_leaves_nothing),
 		cmocka_unit_test(a_client_that_cannot_connect_leaves_nothing),
 	};
 
