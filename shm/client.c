@@ -21,9 +21,15 @@ static bool is_safe(const struct weir_ring_fds *fds, bool observe)
 {
 	if (fds->role != (observe ? RING_ROLE_OBSERVER : RING_ROLE_READER) || fds->count <= RING_FD_ENDS)
 		return false;
+	/* A semaphore could be forged, and writing to a shared eventfd be made to block. */
+	if (fds->fd[RING_FD_SPACE] >= 0)
+		return false;
 	for (uint32_t i = 0; i < fds->count; i++) {
+		bool bell = i >= RING_FD_ENDS && (i - RING_FD_ENDS) % RING_END_FDS == RING_END_FD_BELL;
 		bool end = i >= RING_FD_ENDS && (i - RING_FD_ENDS) % RING_END_FDS == RING_END_FD_END;
 
+		if (bell && fds->fd[i] >= 0)
+			return false;
 		if (end && !segment_is_sealed(fds->fd[i], SEGMENT_SEALS_FIXED))
 			return false;
 		if (i <= RING_FD_REQUEST && !(observe && i == RING_FD_DATA) &&

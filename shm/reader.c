@@ -210,6 +210,8 @@ static void advance(struct weir_reader *reader, const struct candidate *candidat
 
 static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint32_t index)
 {
+	bool gone = atomic_load_explicit(&reader->request->writer_gone, memory_order_acquire) != 0;
+
 	for (int tries = 0; tries < TRIES_MAX; tries++) {
 		uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
 		struct candidate candidate = choose(reader, published);
@@ -233,7 +235,8 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 		note_time(reader, copy.capture_ns);
 		return 0;
 	}
-	return -EAGAIN;
+	/* After its death nothing changes any more: it had not published what it said. */
+	return gone ? -EPIPE : -EAGAIN;
 }
 
 int weir_reader_acquire(struct weir_reader *reader, struct weir_frame *frame)

@@ -4,14 +4,18 @@
 #include "segment.h"
 #include "ticks.h"
 
-uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end *end)
+uint64_t writer_cursor(const struct weir_writer *writer, struct writer_end *end)
 {
 	uint64_t cursor = atomic_load_explicit(&end->map->cursor, memory_order_acquire);
 
-	if (cursor < end->start)
-		cursor = end->start;
+	/* It cannot go back: one that went back and forth would never be found to stall. */
+	if (cursor < end->cursor)
+		cursor = end->cursor;
 	if (cursor > writer->published)
-		return writer->published + 1;
+		cursor = writer->published + 1;
+	end->cursor = cursor;
+	if (cursor > writer->published)
+		return cursor;
 	if (policy_filters(&end->policy)) {
 		uint32_t own = 1u << (end - writer->end);
 
@@ -27,13 +31,13 @@ uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end
 
 /* The lowest sequence that must be kept: the newest ones for those with a depth, and from the slowest lossless cursor
  * on. */
-static uint64_t retire_limit(const struct weir_writer *writer)
+static uint64_t retire_limit(struct weir_writer *writer)
 {
 	uint64_t limit = writer->published >= writer->depth ? writer->published + 1 - writer->depth : 0;
 
 	FOR_EACH_END(writer, i)
 	{
-		const struct writer_end *end = &writer->end[i];
+		struct writer_end *end = &writer->end[i];
 
 		if (writer_waits_for(end)) {
 			uint64_t cursor = writer_cursor(writer, end);

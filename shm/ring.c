@@ -138,7 +138,9 @@ static int create_objects(struct weir_ring *ring)
 
 	/* The largest first: a full /dev/shm shows at once. */
 	if ((r = create_segment(&ring->data_fd, ring->backing, layout_data_bytes(geometry))) < 0 ||
+		(r = segment_fix_size(ring->backing, ring->data_fd)) < 0 ||
 		(r = create_segment(&ring->head_fd, ring->backing, layout_head_bytes(geometry))) < 0 ||
+		(r = segment_fix_size(ring->backing, ring->head_fd)) < 0 ||
 		(r = segment_map((void **)&ring->head, ring->head_fd, layout_head_bytes(geometry), false)) < 0 ||
 		(r = create_segment(&ring->request_fd, ring->backing, layout_request_bytes())) < 0 ||
 		(r = segment_map((void **)&ring->request, ring->request_fd, layout_request_bytes(), true)) < 0 ||

@@ -82,11 +82,18 @@ int segment_seal(uint32_t backing, int fd, int seals)
 	return fcntl(fd, F_ADD_SEALS, seal_bits(seals) | F_SEAL_SEAL) < 0 ? -errno : 0;
 }
 
+int segment_fix_size(uint32_t backing, int fd)
+{
+	if (backing != WEIR_BACKING_SEALED)
+		return 0;
+	return fcntl(fd, F_ADD_SEALS, seal_bits(SEGMENT_SEALS_FIXED)) < 0 ? -errno : 0;
+}
+
 bool segment_is_sealed(int fd, int seals)
 {
 	int have = fcntl(fd, F_GET_SEALS);
 
-	return (have & seal_bits(seals)) == seal_bits(seals);
+	return have >= 0 && (have & seal_bits(seals)) == seal_bits(seals);
 }
 
 int segment_reopen_readonly(int fd)

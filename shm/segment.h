@@ -18,7 +18,10 @@ int segment_create(uint32_t backing, uint64_t bytes);
 /* Seals a memfd; nothing to do for the other backing. seals: one of SEGMENT_SEALS_*. */
 int segment_seal(uint32_t backing, int fd, int seals);
 
-/* True if a peer's object cannot shrink under us: it is sealed so, or is no memfd (then its processes are ours). */
+/* Fixes the size already, but lets its writer map it before it seals the rest. */
+int segment_fix_size(uint32_t backing, int fd);
+
+/* True if a peer's object cannot shrink under us: it is a memfd and sealed so. */
 bool segment_is_sealed(int fd, int seals);
 
 /* A second descriptor of the same object, of which no writable mapping can be made. Or -errno. */

@@ -296,8 +296,8 @@ static int probe(const struct sockaddr_un *address, socklen_t length, int *owner
 		r = -EADDRINUSE;
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) == 0 && owner_pid != NULL)
 			*owner_pid = credentials.pid;
-	} else if (errno == EACCES) {
-		r = -EACCES;
+	} else if (errno != ECONNREFUSED && errno != ENOENT) {
+		r = -errno; /* we do not know: it may live */
 	}
 	close(fd);
 	return r;
@@ -332,15 +332,17 @@ static int bind_file(struct weir_server *server, socklen_t length, int *owner_pi
 		else if (unlink(path) < 0)
 			r = -errno;
 	}
-	if (r == 0 && (bind(server->listener, (struct sockaddr *)&server->address, length) < 0 ||
-			      chmod(path, server->config.mode) < 0 || stat(path, &st) < 0))
+	if (r == 0 && bind(server->listener, (struct sockaddr *)&server->address, length) < 0)
 		r = -errno;
+	else if (r == 0 && (chmod(path, server->config.mode) < 0 || stat(path, &st) < 0 ||
+				   listen(server->listener, PEERS_MAX) < 0)) {
+		r = -errno;
+		unlink(path); /* nobody else can have put one there: we hold the lock */
+	}
 	if (r == 0) {
 		server->device = st.st_dev;
 		server->inode = st.st_ino;
 	}
-	if (r == 0 && listen(server->listener, PEERS_MAX) < 0)
-		r = -errno;
 	close(folder);
 	return r;
 }

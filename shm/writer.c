@@ -26,7 +26,7 @@ static void comply(struct weir_writer *writer, uint32_t i, uint64_t word)
 
 	if ((word & VERB_MASK) == VERB_ATTACH && new_reader) {
 		end->policy = writer->request->end[i].policy;
-		end->start = writer->published + 1;
+		end->start = end->cursor = writer->published + 1;
 		end->rung = end->stall_cursor = end->ordinal = 0;
 		end->next_due_ns = INT64_MIN;
 		for (uint32_t j = 0; j < WEIR_DUE_MAX; j++) {

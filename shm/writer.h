@@ -25,6 +25,7 @@ struct writer_end {
 	uint64_t request;      /* the last request word complied with */
 	uint64_t ack;	       /* what we answered */
 	uint64_t start;	       /* the first sequence for it */
+	uint64_t cursor;       /* the highest that we have seen of its own */
 	uint64_t rung;	       /* the last sleeping word that we rang */
 	uint64_t stall_cursor; /* where it blocked us last, since stall_since_ns (0: it does not) */
 	int64_t stall_since_ns;
@@ -81,7 +82,7 @@ static inline bool writer_waits_for(const struct writer_end *end)
 }
 
 /* A lossless reader's cursor, clamped to what can be true. */
-uint64_t writer_cursor(const struct weir_writer *writer, const struct writer_end *end);
+uint64_t writer_cursor(const struct weir_writer *writer, struct writer_end *end);
 
 /* Which readers want a frame: bit k for end k. Called once for each frame, in order. */
 uint32_t writer_judge_due(struct weir_writer *writer, const struct weir_frame *frame, uint64_t sequence);
