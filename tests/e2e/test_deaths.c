@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What dies, and who must not notice. */
+/* What dies, stops or ends, and who must not notice. */
 #include "run.h"
 
 #include <dirent.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct run run;
@@ -198,6 +200,65 @@ static void results_come_soon_and_seconds_end_it(void **state)
 	assert_true(run.end_s >= 4 && run.end_s < 4 + 2 * PROMPT_S);
 }
 
+/* The pipe holds 64 KiB, the results are five times that: the rest waits in the program's memory. */
+static void who_does_not_read_its_results_stops_nothing(void **state)
+{
+	json_t *summary;
+
+	run_begin(&run, "--source", VTEST, "--lossless");
+	sleep(4);
+	summary = run_end(&run, 60);
+	assert_int_equal((int)number_of(analyzer_in(summary, "motion"), "delivered"), 795);
+	assert_int_equal((int)number_of(summary, "output_lost"), 0);
+	assert_true(json_array_size(run.lines) > 2 * 795);
+	run_free(&run);
+
+	run_begin(&run, "--source", PACED(100000, 2000), "--lossless");
+	sleep(4);
+	run_kill(&run, SIGINT);
+	assert_int_equal(waitpid(run.pid, &run.status, 0), run.pid);
+	run.exited = true;
+	assert_true(seconds() - run.begin_s < PROMPT_S);
+	assert_int_equal(exit_code(&run), 0);
+}
+
+static void who_has_read_enough_ends_it(void **state)
+{
+	run_begin(&run, "--source", "test");
+	read_until("motion", 5);
+	close(run.out);
+	run.out = -1;
+	(void)run_end(&run, 60);
+	assert_int_equal(exit_code(&run), 0);
+}
+
+static int terminal;
+
+static void use_terminal(void)
+{
+	dup2(terminal, STDERR_FILENO);
+}
+
+static void a_terminal_shows_one_status_line_that_changes(void **state)
+{
+	static const char *const args[] = { "--source", "test", "--seconds", "4", NULL };
+	char shown[16384];
+	size_t size = 0;
+	int master;
+
+	assert_int_equal(openpty(&master, &terminal, NULL, NULL, NULL), 0);
+	run_begin_with(&run, use_terminal, args);
+	close(terminal);
+	assert_non_null(run_end(&run, 60));
+	for (ssize_t got = 1; got > 0 && size<sizeof(shown) - 1; size += got> 0 ? (size_t)got : 0)
+		got = read(master, shown + size, sizeof(shown) - 1 - size);
+	close(master);
+	shown[size] = '\0';
+	assert_non_null(strstr(shown, "\r\033[Ktest live"));
+	assert_non_null(strstr(shown, " | brightness "));
+	assert_null(strchr(shown, '\n'));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +267,9 @@ int main(void)
 		cmocka_unit_test_teardown(a_stopped_analyzer_costs_the_other_no_frame, teardown),
 		cmocka_unit_test_teardown(a_killed_frontend_takes_all_along, teardown),
 		cmocka_unit_test_teardown(an_interrupt_ends_it_with_a_summary, teardown),
+		cmocka_unit_test_teardown(who_does_not_read_its_results_stops_nothing, teardown),
+		cmocka_unit_test_teardown(who_has_read_enough_ends_it, teardown),
+		cmocka_unit_test_teardown(a_terminal_shows_one_status_line_that_changes, teardown),
 		cmocka_unit_test_teardown(results_come_soon_and_seconds_end_it, teardown),
 	};
 
