@@ -168,6 +168,8 @@ int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *c
 		.meta_bytes = config->meta_bytes,
 	};
 
+	if (back_is_local(back))
+		return back_send(back, WEIR_EVENT_WANT_RING, 0, 0, config, sizeof(*config));
 	return back_send(back, MESSAGE_WANT_RING, 0, 0, &want, sizeof(want));
 }
 

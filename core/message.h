@@ -21,11 +21,11 @@ enum message_type {
 	MESSAGE_END = 17,  /* an input ends with this generation; data: struct message_input */
 
 	/* backend to frontend */
-	MESSAGE_READY = 48,	/* enter() succeeded */
-	MESSAGE_REPLY = 49,	/* to the call with this id */
-	MESSAGE_EXIT = 50,	/* will exit; status; data: why, as text */
-	MESSAGE_WANT_RING = 51, /* data: struct message_want */
-	MESSAGE_DRAINED = 52,	/* has closed a ring; data: struct message_input */
+	MESSAGE_READY = 48,			  /* enter() succeeded */
+	MESSAGE_REPLY = 49,			  /* to the call with this id */
+	MESSAGE_EXIT = 50,			  /* will exit; status; data: why, as text */
+	MESSAGE_WANT_RING = WEIR_EVENT_WANT_RING, /* data: struct message_want */
+	MESSAGE_DRAINED = 52,			  /* has closed a ring; data: struct message_input */
 	MESSAGE_END_TAKEN = 53, /* its command() has seen WEIR_COMMAND_END; data: struct message_input */
 };
 

@@ -15,7 +15,7 @@ struct state {
 
 static struct state *seen; /* of the backend that runs */
 static int enter_status, command_status, frame_status;
-static uint32_t sunk_type, sunk_count;
+static uint32_t sunk_type, sunk_count, sunk_size;
 static int sunk_status;
 
 static int enter(struct weir_back *back, void *state, const char *args)
@@ -84,6 +84,7 @@ static void sink(void *data, const struct weir_message *message)
 {
 	assert_ptr_equal(data, &sunk_count);
 	sunk_type = message->type;
+	sunk_size = message->size;
 	sunk_status = message->status;
 	sunk_count++;
 }
@@ -231,6 +232,9 @@ static void commands_and_events_reach_the_other_side(void **state)
 	assert_int_equal(sunk_status, -7);
 	assert_int_equal(weir_back_local_command(*state, 999, NULL, 0), 0);
 	assert_int_equal(sunk_status, -ENOSYS);
+	assert_int_equal(weir_back_want_ring(*state, &(struct weir_ring_config){ .slot_count = 5 }), 0);
+	assert_int_equal(sunk_type, WEIR_EVENT_WANT_RING);
+	assert_int_equal(sunk_size, sizeof(struct weir_ring_config));
 }
 
 static void exit_and_errors_end_the_run(void **state)

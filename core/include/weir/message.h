@@ -29,8 +29,9 @@ enum weir_message_type {
 	WEIR_COMMAND_END = 3,	 /* an input has reached its end of stream; no data */
 
 	/* backend to frontend */
-	WEIR_EVENT_RESULT = 32, /* struct weir_result (weir/result.h), cut behind its last box */
-	WEIR_EVENT_SOURCE = 33, /* struct weir_source_status */
+	WEIR_EVENT_RESULT = 32,	   /* struct weir_result (weir/result.h), cut behind its last box */
+	WEIR_EVENT_SOURCE = 33,	   /* struct weir_source_status */
+	WEIR_EVENT_WANT_RING = 51, /* struct weir_ring_config; only the sink of weir_back_create_local() sees it */
 
 	WEIR_MESSAGE_USER = 256,
 };
