@@ -212,7 +212,8 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 {
 	bool gone = atomic_load_explicit(&reader->request->writer_gone, memory_order_acquire) != 0;
 
-	for (int tries = 0; tries < TRIES_MAX; tries++) {
+	/* A writer that lies could have us pass over frames for ever: no more than a ring holds, then -EAGAIN. */
+	for (uint32_t tries = 0, passed = 0; tries < TRIES_MAX && passed <= reader->geometry.order_count; tries++) {
 		uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
 		struct candidate candidate = choose(reader, published);
 		struct descriptor copy;
@@ -226,7 +227,8 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 		if (reader->filters && !reader->picks && (copy.due >> reader->index & 1) == 0) {
 			atomic_store_explicit(&reader->end->pin[index], 0, memory_order_release);
 			advance(reader, &candidate, false);
-			tries = -1; /* progress: bounded by what is published */
+			tries = 0;
+			passed++;
 			continue;
 		}
 		describe(reader, frame, index, slot, &copy, candidate.sequence);

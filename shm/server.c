@@ -98,7 +98,7 @@ static void hung_up(struct weir_server *server, struct peer *peer)
 static void died(struct weir_server *server, struct peer *peer)
 {
 	if (peer->attached) {
-		weir_ring_reap(server->ring, peer->end);
+		server->stats.retire |= weir_ring_reap(server->ring, peer->end) == 1;
 		server->stats.readers--;
 	}
 	forget(peer);
@@ -119,6 +119,8 @@ static void attach(struct weir_server *server, struct peer *peer)
 	} else {
 		if (server->config.max_readers != 0 && server->stats.readers >= server->config.max_readers)
 			r = -EBUSY;
+		if (peer->want.policy.async_io != 0 && !server->config.async_io)
+			r = -EPERM;
 		if (r == 0)
 			r = weir_ring_attach(server->ring, &peer->want.policy, &peer->end);
 		attached = r == 0;
@@ -268,6 +270,7 @@ void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
 {
 	server->ring = ring;
 	server->stats.readers = 0;
+	server->stats.retire = false;
 	for (uint32_t i = 0; i < PEERS_MAX; i++) {
 		struct peer *peer = &server->peer[i];
 

@@ -64,7 +64,7 @@ struct weir_policy {
 	int64_t stall_ns;   /* lossless: how long the writer waits; default 2 s */
 	uint32_t every_nth; /* of all frames only the 1st, n+1st, 2n+1st…; default all */
 	double max_fps;	    /* no more frames a second than this, by capture time (or pts); default all */
-	bool async_io;	    /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
+	uint8_t async_io;   /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
 };
 
 /* The descriptors of one role, for sending to the process that plays it (SCM_RIGHTS) or for opening in this one. */
@@ -98,7 +98,8 @@ int weir_ring_writer_fds(struct weir_ring *ring, struct weir_ring_fds *fds);
  * -EPIPE: the writer is gone. */
 int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, uint32_t *end);
 
-/* The descriptors of an attached reader. The caller owns them, as above. -EINVAL: the end is not attached; -EMFILE. */
+/* The descriptors of an attached reader. The caller owns them, as above. -EINVAL: the end is not attached; -EAGAIN: a
+ * sealed ring that its writer has not opened yet; -EMFILE. */
 int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_fds *fds);
 
 /* Withdraws a reader's cursor: the writer does not wait for it any more; its pins count on. -EINVAL: not attached. */

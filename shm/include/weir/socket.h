@@ -20,6 +20,7 @@ struct weir_server_config {
 	const char *path;     /* required; "/run/cam0", or "@cam0" for an abstract name (no file, no permissions) */
 	uint32_t mode;	      /* permissions of the socket file; default 0600 */
 	bool any_user;	      /* accept peers of any user that the permissions let through; default: ours and root */
+	bool async_io;	      /* accept policies with async_io; default: -EPERM, because they can cost a generation */
 	uint32_t max_readers; /* default: as many as the ring has ends */
 	int64_t hello_ns;     /* a peer that has not said what it wants by then is dropped; default 1 s */
 };
@@ -44,6 +45,7 @@ void weir_server_dispatch(struct weir_server *server);
 struct weir_server_stats {
 	uint32_t readers;	    /* attached now */
 	uint64_t accepted, refused; /* peers so far: attached; dropped or refused for whatever reason */
+	bool retire; /* a reader with async_io died holding frames of this ring: begin the next generation */
 };
 void weir_server_stats(const struct weir_server *server, struct weir_server_stats *stats);
 
@@ -57,7 +59,7 @@ struct weir_client_config {
 
 /* Connects and waits for the first ring, until the deadline. -ENOENT, -ECONNREFUSED: nobody serves this path; -EACCES;
  * -ENOSPC: its ring has too few slots for the policy; -EBUSY: too many readers; -EINVAL: policy; -ETIMEDOUT; -EPROTO:
- * the server breaks the rules. */
+ * the server breaks the rules; -EPERM: it allows no async_io. */
 int weir_client_connect(struct weir_client **client, const struct weir_client_config *config, int64_t deadline_ns);
 
 /* Closes. Readers that were taken stay open, but nobody waits for them any more. */
