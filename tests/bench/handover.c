@@ -59,6 +59,7 @@ static int run(double *figure, uint32_t waiting)
 {
 	const struct rig_config config = { .pictures = true, .slots = SLOTS, .readers = 1, .policy = RIG_LOSSLESS };
 	static struct handover handover;
+	struct weir_ring_stats stats;
 	int r;
 
 	handover.waiting = (enum waiting)waiting;
@@ -68,6 +69,9 @@ static int run(double *figure, uint32_t waiting)
 	if (r < 0)
 		return r;
 	r = bench_pair(figure, write_back, read_back, &handover);
+	weir_ring_stats(handover.rig.ring, &stats);
+	if (r == 0 && waiting != WAIT_BUSY && stats.rung_eventfd + stats.rung_semaphore < bench_count(1, 0))
+		r = bench_fail("the reader never slept");
 	rig_free(&handover.rig);
 	return r;
 }
