@@ -68,7 +68,7 @@ static void wary_reader_back(struct weir_ring_fds *fds, int which)
 		int r = weir_reader_acquire(reader, &frame);
 
 		if (r != 0) {
-			if (!EXPECT(r == -EAGAIN || r == -ESTALE || r == -ENODATA))
+			if (!EXPECT(r == -EAGAIN || r == -ESTALE || r == -ENODATA || r == -EPIPE))
 				hostile_note_bad_back();
 			weir_reader_wait(reader, harness_now_ns() + 1000000);
 			continue;
