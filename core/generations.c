@@ -292,6 +292,12 @@ int generations_make(struct weir_stream *stream)
 	/* The writer has ended the old one. A reader that it had not granted yet would wait for ever. */
 	generations_abandon(stream);
 	fill_config(stream, &config);
+	if (config.slot_count < generations_slots_needed(stream, NULL)) {
+		snprintf(stream->reason, sizeof(stream->reason),
+			"%u slots are too few for this decoder and these readers: %u are needed", config.slot_count,
+			generations_slots_needed(stream, NULL));
+		return -EINVAL;
+	}
 	made = calloc(1, sizeof(*made));
 	r = made != NULL ? weir_ring_create(&made->ring, &config) : -ENOMEM;
 	if (r < 0) {

@@ -19,13 +19,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <weir/frontend.h>
 #include <weir/result.h>
 #include <weir/stream.h>
 
 #define SECOND_NS INT64_C(1000000000)
+#define DRAIN_NS  (10 * SECOND_NS) /* after the end: an analyzer that is silent for longer hangs */
 
 struct app {
 	struct options options;
@@ -34,17 +34,11 @@ struct app {
 	struct weir_frontend *frontend;
 	struct weir_child *decoder;
 	bool has_run[ANALYZERS_MAX];
+	int given_up;		    /* analyzers that died too often */
+	int64_t heard_ns;	    /* the last result, or the end of the stream */
 	struct weir_child *blabbed; /* the process that printed something last: mostly why it fails */
 	const char *end;	    /* why to end: "eos", "signal" or "failed"; NULL: go on */
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND_NS + now.tv_nsec;
-}
 
 static void finish(struct app *app, const char *why)
 {
@@ -74,8 +68,10 @@ static void on_child_state(struct app *app, const struct weir_event *event)
 
 	if (i >= 0 && event->to == WEIR_CHILD_RUNNING)
 		app->has_run[i] = true;
-	/* An analyzer that has never come up will not do so the next time either. */
-	if (event->to == WEIR_CHILD_FAILED || (event->to == WEIR_CHILD_BACKOFF && i >= 0 && !app->has_run[i]))
+	/* An analyzer that has never come up will not do so the next time either; one that has is given up alone. */
+	if (event->to == WEIR_CHILD_FAILED && i >= 0 && app->has_run[i] && ++app->given_up < app->report.count)
+		output_say(&app->output, "%s: %s; it is given up, the others go on", name, event->reason);
+	else if (event->to == WEIR_CHILD_FAILED || (event->to == WEIR_CHILD_BACKOFF && i >= 0 && !app->has_run[i]))
 		fail(app, name, event->child, event->reason);
 	else if (event->to == WEIR_CHILD_BACKOFF && app->end == NULL)
 		output_say(&app->output, "%s: %s; it is started again", name, event->reason);
@@ -83,6 +79,7 @@ static void on_child_state(struct app *app, const struct weir_event *event)
 
 static void on_stream_state(struct app *app, const struct weir_event *event)
 {
+	app->heard_ns = output_now_ns();
 	if (event->to == WEIR_STREAM_STALE)
 		output_say(&app->output, "%s: %s", app->options.label, event->reason);
 	if (event->to == WEIR_STREAM_FAILED)
@@ -100,6 +97,7 @@ static void on_message(struct app *app, struct weir_child *child, const struct w
 		weir_result_read(&result, message->data, message->size) == 0 &&
 		weir_result_json(&result, app->options.label, weir_child_name(child), line, sizeof(line)) == 0) {
 		app->report.age_ns[i] = result.age_ns;
+		app->heard_ns = output_now_ns();
 		output_line(&app->output, line);
 	}
 	if (message->type == WEIR_EVENT_SOURCE && message->size == sizeof(status)) {
@@ -180,11 +178,11 @@ static void run(struct app *app)
 {
 	const int64_t stats_ns = (int64_t)(app->options.stats * SECOND_NS);
 	const int64_t seconds_ns = (int64_t)(app->options.seconds * SECOND_NS);
-	int64_t now = now_ns(), begin_ns = app->report.then_ns = now;
+	int64_t now = output_now_ns(), begin_ns = app->report.then_ns = now;
 
 	while (app->end == NULL) {
 		weir_frontend_dispatch(app->frontend, now + SECOND_NS / 20);
-		now = now_ns();
+		now = output_now_ns();
 		if (stats_ns > 0 && now - app->report.then_ns >= stats_ns)
 			report_status(&app->report, now);
 		if (app->output.error == -EPIPE)
@@ -194,6 +192,8 @@ static void run(struct app *app)
 		if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED &&
 			weir_stream_finished(app->report.stream))
 			finish(app, "eos");
+		else if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED && now - app->heard_ns > DRAIN_NS)
+			fail(app, app->options.label, NULL, "has ended, but an analyzer takes no more frames");
 		if (seconds_ns > 0 && now - begin_ns >= seconds_ns)
 			finish(app, "signal");
 	}
@@ -202,7 +202,7 @@ static void run(struct app *app)
 /* Asks all processes to leave, and sees them off: what they still tell is heard. */
 static void stop(struct app *app)
 {
-	const int64_t deadline_ns = now_ns() + SECOND_NS * 8 / 10;
+	const int64_t deadline_ns = output_now_ns() + SECOND_NS * 8 / 10;
 	bool all_done = false;
 
 	weir_child_stop(app->decoder);
@@ -219,7 +219,7 @@ int main(int argc, char **argv)
 {
 	static const char *const preload[] = { "gst/decoder", "analyzers/host", NULL };
 	static struct app app;
-	char **args = options_hide(argc, argv);
+	char **args = (output_begin(), options_hide(argc, argv));
 	int r = weir_init(&(struct weir_init_config){ .preload = preload });
 
 	if (r < 0 || args == NULL) {

@@ -16,12 +16,14 @@
 #include <weir/result.h>
 #include <weir/ring.h>
 
+#define PIPELINE "pipeline:"
+
 static const char help[] =
 	"Usage: camera-to-analyzer [OPTION]...\n"
 	"Decodes a source in a process of its own and shows its frames to analyzers, each in a process of its own.\n"
 	"\n"
-	"  --source SOURCE     a file, a URI (rtsp://...), v4l2:/dev/videoN, test, or a GStreamer pipeline; default "
-	"test\n"
+	"  --source SOURCE     a file, a URI (rtsp://...), v4l2:/dev/videoN, test (test:WxH@FPS#FRAMES), or\n"
+	"                      \"pipeline:DESCRIPTION\", a GStreamer pipeline without its sink; default test\n"
 	"  --analyzer NAME     motion, brightness, or the path of your own (./my.so); may be repeated;\n"
 	"                      default motion and brightness. They wait on a semaphore and on an eventfd in turn\n"
 	"  --lossless          every analyzer gets every frame, and the decoder waits for it; else the newest\n"
@@ -39,28 +41,42 @@ static const char help[] =
 	"Exit status: 0 at the end of the source, after --seconds, at Ctrl-C or SIGTERM; 1 if something failed;\n"
 	"2 for bad usage.\n";
 
-/* Rather a letter too many than one too few. */
+/* Rather a letter too many than one too few: a password may hold blanks and an @. */
 void options_mask(char *text)
 {
-	static const char *const words[] = { "user-pw=", "proxy-pw=", "password=", "passwd=", "user-id=" };
+	char *uri = strstr(text, "://"), *at, *query;
 
-	for (char *uri = strstr(text, "://"); uri != NULL; uri = strstr(uri, "://")) {
-		const size_t length = strcspn(uri += 3, " ");
-		char *at = memrchr(uri, '@', length), *query = memchr(uri, '?', length);
+	if (uri == NULL)
+		return;
+	at = strrchr(uri += 3, '@');
+	query = strchr(at != NULL ? at : uri, '?');
+	if (at != NULL)
+		memset(uri, '*', (size_t)(at - uri));
+	if (query != NULL)
+		memset(query + 1, '*', strlen(query + 1));
+}
 
-		if (at != NULL)
-			memset(uri, '*', (size_t)(at - uri));
-		if (query != NULL)
-			memset(query + 1, '*', length - (size_t)(query + 1 - uri));
-	}
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		for (char *word = strstr(text, words[i]); word != NULL; word = strstr(word, words[i])) {
-			word += strlen(words[i]);
-			if (*word == '"')
-				memset(word + 1, '*', strcspn(word + 1, "\""));
-			else
-				memset(word, '*', strcspn(word, " "));
-		}
+/* A pipeline's passwords can stand anywhere in it. */
+static void mask_pipeline(char *text)
+{
+	char *description = strstr(text, PIPELINE);
+
+	if (description != NULL)
+		memset(description + strlen(PIPELINE), '*', strlen(description + strlen(PIPELINE)));
+}
+
+static int set_label(struct options *options)
+{
+	char *label = strdup(options->source);
+
+	if (label == NULL)
+		return -ENOMEM;
+	options_mask(label); /* whole, before it is cut */
+	if (strncmp(label, PIPELINE, strlen(PIPELINE)) == 0)
+		label[strlen(PIPELINE) - 1] = '\0';
+	snprintf(options->label, sizeof(options->label), "%s", label);
+	free(label);
+	return 0;
 }
 
 char **options_hide(int argc, char **argv)
@@ -73,20 +89,24 @@ char **options_hide(int argc, char **argv)
 		if (copy[i] == NULL)
 			return NULL;
 		options_mask(argv[i]);
+		mask_pipeline(argv[i]);
 	}
 	return copy;
 }
 
 static int __attribute__((format(printf, 1, 2))) wrong(const char *format, ...)
 {
-	char text[512];
+	char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	if (vasprintf(&text, format, args) >= 0) {
+		options_mask(text); /* whole, before anything is cut */
+		mask_pipeline(text);
+		fprintf(stderr, "camera-to-analyzer: %s (--help shows all options)\n", text);
+		free(text);
+	}
 	va_end(args);
-	options_mask(text);
-	fprintf(stderr, "camera-to-analyzer: %s (--help shows all options)\n", text);
 	return -EINVAL;
 }
 
@@ -234,9 +254,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	}
 	for (int i = 0; i < options->analyzers; i++)
 		set_name(options->name[i], sizeof(options->name[i]), options->analyzer[i]);
-	snprintf(options->label, sizeof(options->label), "%s", options->source);
-	options_mask(options->label);
-	return check(options);
+	return set_label(options) < 0 ? -ENOMEM : check(options);
 }
 
 int options_decoder_args(const struct options *options, char args[ARGS_BYTES])

@@ -19,6 +19,12 @@ struct output {
 	int error;		 /* -errno of the first write that failed */
 };
 
+/* First of all in main(): descriptors 0 to 2 exist, so that nothing else gets their numbers (a closed stdout stays one
+ * that cannot be written), and SIGINT, SIGTERM and SIGHUP wait until somebody asks for them. */
+void output_begin(void);
+
+int64_t output_now_ns(void); /* CLOCK_MONOTONIC */
+
 /* path: "-" or a file, which is replaced. 0 or -errno. */
 int output_open(struct output *output, const char *path);
 

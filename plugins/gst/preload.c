@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void preload_init(void)
 	gst_init(NULL, NULL);
 }
 
+/* INT_MAX: it cannot be known. */
 static int count_threads(void)
 {
 	DIR *dir = opendir("/proc/self/task");
@@ -31,7 +33,7 @@ static int count_threads(void)
 		count += entry->d_name[0] != '.';
 	if (dir != NULL)
 		closedir(dir);
-	return count;
+	return dir != NULL ? count : INT_MAX;
 }
 
 /* 0; -EBUSY: that started a thread. */
@@ -54,7 +56,7 @@ static int load_plugins(void)
 		if (feature != NULL)
 			gst_object_unref(feature);
 	}
-	return count_threads() > before ? -EBUSY : 0;
+	return count_threads() > before || before == INT_MAX ? -EBUSY : 0;
 }
 
 /* Waits for a child of ours; kills it at the deadline. Returns its exit status, or -1. */

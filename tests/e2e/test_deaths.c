@@ -45,6 +45,36 @@ static void assert_adds_up(json_t *summary, const char *name)
 			number_of(analyzer, "pending")));
 }
 
+static void an_analyzer_that_hangs_at_the_end_is_told_and_ends_the_run(void **state)
+{
+	json_t *summary;
+
+	run_begin(&run, "--source", PACED(200, 100), "--lossless");
+	read_until("motion", 100);
+	assert_int_equal(kill(run_child(&run, "motion"), SIGSTOP), 0);
+	summary = run_end(&run, 60);
+	assert_int_equal(exit_code(&run), 1);
+	assert_non_null(strstr(run.err_text.bytes, "takes no more frames"));
+	assert_adds_up(summary, "motion");
+	assert_int_equal((int)number_of(analyzer_in(summary, "brightness"), "delivered"), 200);
+}
+
+static void an_analyzer_that_dies_too_often_is_given_up_and_the_other_goes_on(void **state)
+{
+	run_begin(&run, "--source", "test");
+	for (int i = 0; i < 6; i++) {
+		run_next(&run, "motion", NULL, 30);
+		assert_int_equal(kill(run_child(&run, "motion"), SIGKILL), 0);
+		state_of("motion", i < 5 ? "running" : "failed");
+	}
+	for (int i = 0; i < 30; i++)
+		run_next(&run, "brightness", NULL, 30);
+	run_kill(&run, SIGTERM);
+	(void)run_end(&run, 30);
+	assert_int_equal(exit_code(&run), 0);
+	assert_non_null(strstr(run.err_text.bytes, "given up"));
+}
+
 static void a_killed_analyzer_is_back_and_the_other_loses_nothing(void **state)
 {
 	json_t *summary;
@@ -262,6 +292,8 @@ static void a_terminal_shows_one_status_line_that_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(an_analyzer_that_hangs_at_the_end_is_told_and_ends_the_run, teardown),
+		cmocka_unit_test_teardown(an_analyzer_that_dies_too_often_is_given_up_and_the_other_goes_on, teardown),
 		cmocka_unit_test_teardown(a_killed_analyzer_is_back_and_the_other_loses_nothing, teardown),
 		cmocka_unit_test_teardown(a_killed_decoder_is_back_within_a_second, teardown),
 		cmocka_unit_test_teardown(a_stopped_analyzer_costs_the_other_no_frame, teardown),

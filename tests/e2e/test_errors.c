@@ -146,9 +146,29 @@ static void an_output_that_cannot_be_written_is_told(void **state)
 
 static void slots_that_do_not_suffice_are_told(void **state)
 {
-	static const struct failure row = { { "--slots", "2" }, { "--slots" } };
+	static const struct failure rows[] = {
+		{ { "--slots", "2" }, { "--slots" } },
+		{ { "--slots", "6" }, { "6 slots are too few", "are needed" } }, /* for the decoder's loans */
+		{ { "--slots", "7", "--lossless", "--source", VTEST }, { "7 slots are too few", "are needed" } },
+	};
 
-	expect_failure(&row, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		expect_failure(&rows[i], 1);
+}
+
+static void close_stdout(void)
+{
+	close(STDOUT_FILENO);
+}
+
+static void a_closed_stdout_is_told_and_gives_its_number_to_nothing_else(void **state)
+{
+	static const char *const args[] = { "--seconds", "5", NULL };
+
+	run_begin_with(&run, close_stdout, args);
+	(void)run_end(&run, 60);
+	assert_int_equal(exit_code(&run), 1);
+	assert_one_line((const char *const[]){ "Bad file descriptor", NULL });
 }
 
 static void a_truncated_film_gives_what_it_has(void **state)
@@ -241,6 +261,21 @@ static void credentials_are_shown_nowhere(void **state)
 	run_free(&run);
 	close(server);
 
+	/* However the password is written, and wherever a message is cut. */
+	for (int i = 0; i < 3; i++) {
+		static char odd[3][512] = { "rtsp://admin:ge heim@127.0.0.1:1/x",
+			"pipeline:rtspsrc location=rtsp://127.0.0.1:1/x user-pw = 'ge heim'" };
+
+		snprintf(odd[2], sizeof(odd[2]), "rtsp://admin:%0400dheim@127.0.0.1:1/x", 0);
+		run_begin(&run, "--source", odd[i], "--stats", "0.2");
+		(void)run_end(&run, 60);
+		assert_int_equal(exit_code(&run), 1);
+		assert_null(strstr(run.err_text.bytes, "heim"));
+		assert_null(strstr(run.out_text.bytes, "heim"));
+		assert_null(strstr(run.out_text.bytes, "00000000"));
+		run_free(&run);
+	}
+
 	run_begin(&run, "--sauce", source);
 	(void)run_end(&run, 60);
 	assert_int_equal(exit_code(&run), 2);
@@ -255,6 +290,7 @@ int main(void)
 		cmocka_unit_test_teardown(bad_usage_is_told_with_what_would_be_right, teardown),
 		cmocka_unit_test_teardown(an_output_that_cannot_be_written_is_told, teardown),
 		cmocka_unit_test_teardown(slots_that_do_not_suffice_are_told, teardown),
+		cmocka_unit_test_teardown(a_closed_stdout_is_told_and_gives_its_number_to_nothing_else, teardown),
 		cmocka_unit_test_teardown(a_truncated_film_gives_what_it_has, teardown),
 		cmocka_unit_test_teardown(help_goes_to_stdout, teardown),
 		cmocka_unit_test_teardown(too_little_shared_memory_is_told_with_bytes_and_command, teardown),
