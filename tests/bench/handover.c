@@ -2,6 +2,8 @@
 /* Handing over pictures that were stamped only: what the ring itself costs. No frame may be lost. */
 #include "rig.h"
 
+#include "roundtrip.h"
+
 #define SLOTS 20
 
 struct handover {
@@ -76,10 +78,11 @@ static int run(double *figure, uint32_t waiting)
 	return r;
 }
 
-enum { BUSY, ICEORYX_BUSY, EVENTFD, SEMAPHORE };
+enum { BUSY, LINE, ICEORYX_BUSY, EVENTFD, SEMAPHORE };
 
 static const struct contender contenders[] = {
 	[BUSY] = { "Weir, busy", run, WAIT_BUSY },
+	[LINE] = { "a line's round trip", floor_spin, 0 },
 	[ICEORYX_BUSY] = { "iceoryx", ICEORYX(iceoryx_handover), 0 },
 	[EVENTFD] = { "Weir, eventfd", run, WAIT_EVENTFD },
 	[SEMAPHORE] = { "Weir, semaphore", run, WAIT_SEMAPHORE },
@@ -88,6 +91,7 @@ static const struct contender contenders[] = {
 static const struct row rows[] = {
 	{ "1080p frame, stamped, busy reader", BUSY, NO_PEER, .bar = 0.25 },
 	{ "the same beside iceoryx", BUSY, ICEORYX_BUSY, .bar_ratio = 1 / 8. },
+	{ "the same beside one cache line there and back", BUSY, LINE },
 	{ "1080p frame, stamped, reader sleeps on eventfd", EVENTFD, NO_PEER, .bar = 0.8 },
 	{ "1080p frame, stamped, reader sleeps on semaphore", SEMAPHORE, NO_PEER, .bar = 0.8 },
 };

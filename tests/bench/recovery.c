@@ -14,7 +14,9 @@
 #define HELD	    4
 #define MIB	    (1024 * 1024)
 #define DEADLINE_MS 20000
-#define AFTER_REAP  0x10000u /* in the argument, beside the reader's MiB: measure from the reap on */
+/* In the argument, beside the reader's MiB: measure from the reap on, or only up to it. */
+#define AFTER_REAP 0x10000u
+#define UNTIL_REAP 0x20000u
 
 static struct rig rig;
 
@@ -71,12 +73,12 @@ static bool wait_for_done(uint32_t value)
 	return atomic_load(&page->done) >= value;
 }
 
-static int kill_and_measure(double *figure, pid_t writer, pid_t reader, bool after_reap)
+static int kill_and_measure(double *figure, pid_t writer, pid_t reader, uint32_t what)
 {
 	struct pollfd fd = { .fd = pidfd_open(reader, 0), .events = POLLIN };
 	struct pollfd writer_fd = { .fd = pidfd_open(writer, 0), .events = POLLIN };
 	siginfo_t info;
-	int64_t from_ns;
+	int64_t from_ns, reaped_ns;
 
 	if (!wait_for_done(2))
 		return bench_fail("the writer was not blocked");
@@ -86,15 +88,17 @@ static int kill_and_measure(double *figure, pid_t writer, pid_t reader, bool aft
 	poll(&fd, 1, DEADLINE_MS);
 	if (waitid(P_PID, (id_t)reader, &info, WEXITED) < 0)
 		return bench_fail("waitid: %s", strerror(errno));
-	if (after_reap)
-		from_ns = now_ns();
+	reaped_ns = now_ns();
 	weir_ring_reap(rig.ring, rig.end[0]);
 	poll(&writer_fd, 1, DEADLINE_MS);
 	close(fd.fd);
 	close(writer_fd.fd);
 	if (atomic_load(&page->time_ns) == 0)
 		return bench_fail("the writer did not go on");
-	*figure = (atomic_load(&page->time_ns) - from_ns) / 1e6;
+	if ((what & AFTER_REAP) != 0)
+		from_ns = reaped_ns;
+	*figure = ((what & UNTIL_REAP) != 0 ? reaped_ns : atomic_load(&page->time_ns)) - from_ns;
+	*figure /= 1e6;
 	return 0;
 }
 
@@ -122,7 +126,7 @@ static int run(double *figure, uint32_t argument)
 	if (reader < 0 || writer < 0)
 		r = bench_fail("fork: %s", strerror(errno));
 	else
-		r = kill_and_measure(figure, writer, reader, (argument & AFTER_REAP) != 0);
+		r = kill_and_measure(figure, writer, reader, argument);
 	bench_end(writer);
 	if (r < 0)
 		bench_end(reader);
@@ -134,11 +138,13 @@ static const struct contender contenders[] = {
 	{ "Weir", run, 8 },
 	{ "Weir", run, 64 },
 	{ "Weir", run, 512 | AFTER_REAP },
+	{ "kill until reaped", run, 64 | UNTIL_REAP },
 };
 
 static const struct row rows[] = {
 	{ "reader of 8 MiB killed: writer goes on after", 0, NO_PEER, .bar = 5 },
 	{ "reader of 64 MiB killed: writer goes on after", 1, NO_PEER, .bar = 5 },
+	{ "the same beside what the kernel takes", 1, 3 },
 	{ "reader of 512 MiB: after it is reaped", 2, NO_PEER, .bar = 1 },
 };
 
