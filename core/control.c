@@ -107,7 +107,7 @@ static int take_source(struct weir_child *child, const struct weir_message *mess
 	if (message->size != sizeof(status))
 		return -EPROTO;
 	memcpy(&status, message->data, sizeof(status));
-	if (status.state < WEIR_SOURCE_CONNECTING || status.state > WEIR_SOURCE_FAILED ||
+	if (status.state < WEIR_SOURCE_CONNECTING || status.state > WEIR_SOURCE_CUT ||
 		memchr(status.text, '\0', sizeof(status.text)) == NULL)
 		return -EPROTO;
 	take_text(status.text, sizeof(status.text), status.text, strlen(status.text));

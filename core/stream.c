@@ -155,9 +155,10 @@ void stream_source(struct weir_child *child, const struct weir_source_status *st
 			set_state(stream, WEIR_STREAM_STALE, status->text);
 		break;
 	case WEIR_SOURCE_LIVE: stream->lost_ns = 0; break;
+	case WEIR_SOURCE_CUT:
 	case WEIR_SOURCE_ENDED:
 	case WEIR_SOURCE_FAILED:
-		stream->source_ended = status->state == WEIR_SOURCE_ENDED;
+		stream->source_ended = status->state != WEIR_SOURCE_FAILED;
 		stream->source_failed = !stream->source_ended;
 		snprintf(stream->reason, sizeof(stream->reason), "%s", status->text);
 		advance(stream);

@@ -33,11 +33,11 @@ struct app {
 	struct report report; /* with the stream and the analyzers */
 	struct weir_frontend *frontend;
 	struct weir_child *decoder;
-	bool has_run[ANALYZERS_MAX];
-	int given_up;		    /* analyzers that died too often */
-	int64_t heard_ns;	    /* the last result, or the end of the stream */
-	struct weir_child *blabbed; /* the process that printed something last: mostly why it fails */
-	const char *end;	    /* why to end: "eos", "signal" or "failed"; NULL: go on */
+	bool has_run[ANALYZERS_MAX], cut; /* cut: the source ended too early */
+	int given_up;			  /* analyzers that died too often */
+	int64_t heard_ns;		  /* the last result, or the end of the stream */
+	struct weir_child *blabbed;	  /* the process that printed something last: mostly why it fails */
+	const char *end;		  /* why to end: "eos", "signal" or "failed"; NULL: go on */
 };
 
 static void finish(struct app *app, const char *why)
@@ -105,7 +105,7 @@ static void on_message(struct app *app, struct weir_child *child, const struct w
 		status.text[sizeof(status.text) - 1] = '\0';
 		if (status.state == WEIR_SOURCE_FAILED)
 			fail(app, "source", NULL, status.text);
-		else if (status.state == WEIR_SOURCE_LOST)
+		else if (status.state == WEIR_SOURCE_LOST || (app->cut |= status.state == WEIR_SOURCE_CUT))
 			output_say(&app->output, "%s: %s", app->options.label, status.text);
 	}
 }
@@ -191,7 +191,7 @@ static void run(struct app *app)
 			fail(app, app->options.json, NULL, strerror(-app->output.error));
 		if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED &&
 			weir_stream_finished(app->report.stream))
-			finish(app, "eos");
+			finish(app, app->cut ? "failed" : "eos");
 		else if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED && now - app->heard_ns > DRAIN_NS)
 			fail(app, app->options.label, NULL, "has ended, but an analyzer takes no more frames");
 		if (seconds_ns > 0 && now - begin_ns >= seconds_ns)

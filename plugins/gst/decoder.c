@@ -167,7 +167,7 @@ void decoder_end_back(struct weir_back *back, struct decoder *decoder, const cha
 		return;
 	}
 	weirsink_end(WEIR_SINK(decoder->sink));
-	tell_back(back, WEIR_SOURCE_ENDED, text);
+	tell_back(back, strstr(text, "cut short") != NULL ? WEIR_SOURCE_CUT : WEIR_SOURCE_ENDED, text);
 	decoder->phase = PHASE_DRAINING;
 	decoder->next_ns = now_ns() + DRAIN_NS;
 }

@@ -178,6 +178,8 @@ static void a_truncated_film_gives_what_it_has(void **state)
 	run_begin(&run, "--source", truncated_file, "--lossless");
 	summary = run_end(&run, 60);
 	assert_non_null(summary);
+	assert_int_equal(exit_code(&run), 1);
+	assert_one_line((const char *const[]){ truncated_file, "cut short", NULL });
 	assert_in_range((int)number_of(summary, "frames_published"), 5, 100);
 	assert_int_equal((int)number_of(analyzer_in(summary, "motion"), "delivered"),
 		(int)number_of(summary, "frames_published"));

@@ -42,6 +42,7 @@ enum weir_source_state {
 	WEIR_SOURCE_LOST = 3,	/* a live source is gone; its decoder tries again */
 	WEIR_SOURCE_ENDED = 4,	/* end of stream */
 	WEIR_SOURCE_FAILED = 5, /* it makes no sense to try again */
+	WEIR_SOURCE_CUT = 6,	/* ended too early: the file is cut short; what there was has been delivered */
 };
 
 struct weir_source_status {
