@@ -24,6 +24,9 @@ struct back_input {
 	uint64_t generation;	    /* the same */
 	uint64_t end_generation;    /* the stream ends with this one */
 	bool end_wanted;	    /* and that is to be told when it is drained */
+	uint64_t given;		    /* sequence of the frame that frame() has now, or 0 */
+	uint32_t kept;		    /* frames that the backend keeps */
+	bool blocked;		    /* nothing more can come before a kept frame is released */
 };
 
 struct back_watch {

@@ -86,26 +86,52 @@ void back_take_ring(struct weir_back *back, struct weir_ring_fds *fds, uint32_t 
 
 bool back_step_input(struct weir_back *back, uint32_t i)
 {
-	struct weir_reader *reader = back->input[i].reader;
+	struct back_input *input = &back->input[i];
 	struct weir_frame frame;
 	int r;
 
-	if (reader == NULL)
+	if (input->reader == NULL || input->blocked)
 		return false;
-	r = weir_reader_acquire(reader, &frame);
+	r = weir_reader_acquire(input->reader, &frame);
 	if (r == 0) {
+		input->given = frame.sequence;
 		if (back->backend->frame != NULL)
 			r = back->backend->frame(back, back->state, i, &frame);
-		weir_reader_release(reader, &frame);
+		if (input->given != 0)
+			weir_reader_release(input->reader, &frame);
+		input->given = 0;
 		if (r < 0)
 			back_fail(back, "frame", r);
 		return true;
 	}
-	if (r == -EPIPE || r == -ENODATA || r == -ESTALE) {
+	input->blocked = input->kept > 0 && r != -EAGAIN;
+	if (!input->blocked && (r == -EPIPE || r == -ENODATA || r == -ESTALE)) {
 		close_ring(back, i, r);
 		return true;
 	}
 	return false;
+}
+
+int weir_back_keep(struct weir_back *back, uint32_t i, const struct weir_frame *frame)
+{
+	if (i >= BACK_INPUTS_MAX || back->input[i].given == 0 || back->input[i].given != frame->sequence)
+		return -EINVAL;
+	back->input[i].given = 0;
+	back->input[i].kept++;
+	return 0;
+}
+
+int weir_back_release(struct weir_back *back, uint32_t i, const struct weir_frame *frame)
+{
+	int r = -EINVAL;
+
+	if (i < BACK_INPUTS_MAX && back->input[i].kept > 0 && back->input[i].given != frame->sequence)
+		r = weir_reader_release(back->input[i].reader, frame);
+	if (r == 0) {
+		back->input[i].kept--;
+		back->input[i].blocked = false;
+	}
+	return r;
 }
 
 void back_end_input(struct weir_back *back, const struct message_input *end)

@@ -73,7 +73,7 @@ static struct weir_reader *blocking_reader(const struct weir_back *back)
 	for (int i = 0; i < BACK_INPUTS_MAX; i++) {
 		if (back->input[i].reader == NULL)
 			continue;
-		if (only != NULL)
+		if (only != NULL || back->input[i].blocked)
 			return NULL;
 		only = back->input[i].reader;
 	}
@@ -96,7 +96,7 @@ static void arm_inputs(struct weir_back *back, struct set *set)
 	for (int i = 0; i < BACK_INPUTS_MAX; i++) {
 		struct weir_reader *reader = back->input[i].reader;
 
-		if (reader == NULL)
+		if (reader == NULL || back->input[i].blocked)
 			continue;
 		if (weir_reader_arm(reader) != 0)
 			set->rearmed = true;
@@ -107,7 +107,7 @@ static void arm_inputs(struct weir_back *back, struct set *set)
 static void disarm_inputs(struct weir_back *back)
 {
 	for (int i = 0; i < BACK_INPUTS_MAX; i++)
-		if (back->input[i].reader != NULL)
+		if (back->input[i].reader != NULL && !back->input[i].blocked)
 			weir_reader_disarm(back->input[i].reader);
 }
 

@@ -11,6 +11,9 @@ struct state {
 	int frames, ticks, formats, ends, commands, left;
 	uint64_t last;
 	struct weir_writer *writer;
+	uint32_t keep; /* so many */
+	struct weir_frame kept[4];
+	uint32_t keeps;
 };
 
 static struct state *seen; /* of the backend that runs */
@@ -52,6 +55,12 @@ static int frame(struct weir_back *back, void *state, uint32_t input, const stru
 	assert_int_equal(frame->sequence, seen->last + 1);
 	seen->last = frame->sequence;
 	seen->frames++;
+	if (seen->keeps < seen->keep) {
+		seen->kept[seen->keeps++] = *frame;
+		assert_int_equal(weir_back_release(back, input, frame), -EINVAL);
+		assert_int_equal(weir_back_keep(back, input, frame), 0);
+		assert_int_equal(weir_back_keep(back, input, frame), -EINVAL);
+	}
 	return frame_status;
 }
 
@@ -106,7 +115,7 @@ static int teardown(void **state)
 
 static struct weir_ring *make_ring(struct weir_writer **writer)
 {
-	static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS };
+	static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .max_held = 3 };
 	struct weir_ring_config config = { .slot_count = 16 };
 	struct weir_ring_fds fds;
 	struct weir_ring *ring;
@@ -191,6 +200,53 @@ static void next_ring_is_begun_when_the_first_is_drained(void **state)
 		weir_writer_free(&writer[i]);
 		weir_ring_free(&ring[i]);
 	}
+}
+
+static void as_many_frames_as_can_be_held_can_be_kept(void **state)
+{
+	struct weir_writer *writer;
+	struct weir_ring *ring = make_ring(&writer);
+	struct weir_end_stats stats;
+
+	seen->keep = 3;
+	give_reader(*state, ring);
+	publish(writer, 6);
+	weir_writer_end(writer);
+	run_until_idle(*state);
+	assert_int_equal(seen->frames, 3);
+	assert_int_equal(seen->ends, 0);
+	assert_int_equal(weir_ring_end_stats(ring, 0, &stats), 0);
+	assert_int_equal(stats.held, 3);
+
+	assert_int_equal(weir_back_release(*state, 1, &seen->kept[1]), 0);
+	assert_int_equal(weir_back_release(*state, 1, &seen->kept[1]), -EINVAL);
+	run_until_idle(*state);
+	assert_int_equal(seen->frames, 6);
+	assert_int_equal(seen->ends, 0); /* two are still kept */
+	assert_int_equal(weir_back_release(*state, 1, &seen->kept[0]), 0);
+	assert_int_equal(weir_back_release(*state, 1, &seen->kept[2]), 0);
+	run_until_idle(*state);
+	assert_int_equal(seen->ends, 1);
+	assert_int_equal(weir_back_release(*state, 1, &seen->kept[2]), -EINVAL);
+	weir_writer_free(&writer);
+	weir_ring_free(&ring);
+}
+
+static void waiting_for_kept_frames_costs_no_time(void **state)
+{
+	struct timespec before, after;
+	struct weir_writer *writer;
+	struct weir_ring *ring = make_ring(&writer);
+
+	seen->keep = 3;
+	give_reader(*state, ring);
+	publish(writer, 5);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	run_until_idle(*state);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	assert_true((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec < 100000000);
+	weir_writer_free(&writer);
+	weir_ring_free(&ring);
 }
 
 static void third_ring_for_one_input_is_a_violation(void **state)
@@ -285,6 +341,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LOCAL(ring_is_read_to_its_end),
 		LOCAL(next_ring_is_begun_when_the_first_is_drained),
+		LOCAL(as_many_frames_as_can_be_held_can_be_kept),
+		LOCAL(waiting_for_kept_frames_costs_no_time),
 		LOCAL(third_ring_for_one_input_is_a_violation),
 		LOCAL(writer_is_handed_over),
 		LOCAL(commands_and_events_reach_the_other_side),

@@ -43,7 +43,8 @@ struct weir_backend {
 	 * Another error than that for one of Weir's own ends the process. Optional. */
 	int (*command)(struct weir_back *back, void *state, const struct weir_message *message);
 
-	/* A frame from an input; released when it returns. 0, or -errno: the process ends. Optional. */
+	/* A frame from an input; released when it returns, unless weir_back_keep() was called. 0, or -errno: the
+	 * process ends. Optional. */
 	int (*frame)(struct weir_back *back, void *state, uint32_t input, const struct weir_frame *frame);
 
 	/* About every WEIR_WAIT_BOUND_NS (never more often than every 50 ms), frames or not. 0 or -errno. Optional. */
@@ -83,6 +84,13 @@ int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *c
 
 /* Takes over the writer that WEIR_COMMAND_WRITER told about; the caller frees it. -ENOENT: there is none. */
 int weir_back_take_writer(struct weir_back *back, struct weir_writer **writer);
+
+/* From within frame(): the frame stays pinned when that returns, until weir_back_release(). While the policy's max_held
+ * frames are kept, no other comes; while any is kept, the next generation does not begin and the end is not told.
+ * -EINVAL: not the frame that frame() has. */
+int weir_back_keep(struct weir_back *back, uint32_t input, const struct weir_frame *frame);
+/* -EINVAL: it is not kept. */
+int weir_back_release(struct weir_back *back, uint32_t input, const struct weir_frame *frame);
 
 /* The format of an input's present generation. NULL if there is no such input. Valid until the next callback. */
 const struct weir_format *weir_back_input_format(const struct weir_back *back, uint32_t input);
