@@ -147,6 +147,7 @@ int weir_back_watch(struct weir_back *back, int fd, weir_watch_fn fn)
 	if (free_one == NULL)
 		return -ENOSPC;
 	*free_one = (struct back_watch){ .fd = fd, .fn = fn };
+	back_outside_poke(back);
 	return 0;
 }
 
@@ -156,6 +157,7 @@ void weir_back_exit(struct weir_back *back, int status)
 		back->exiting = true;
 	else
 		back_fail(back, "gave up", status);
+	back_outside_poke(back);
 }
 
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config)
@@ -216,10 +218,26 @@ void back_leave(struct weir_back *back)
 		return;
 	if (back->backend->leave != NULL)
 		back->backend->leave(back, back->state, back->status == 0 ? WEIR_LEAVE_STOP : WEIR_LEAVE_ERROR);
+	back_outside_free(back);
 	back_finish_inputs(back);
 	weir_writer_free(&back->writer);
 	free(back->state);
 	back->state = NULL;
+}
+
+/* Its own loop ends when weir_back_turn() says so; an end of its own accord is a success. */
+static void run(struct weir_back *back)
+{
+	int r = 0;
+
+	if (back->backend->loop != NULL) {
+		r = back->backend->loop(back, back->state);
+		if (r < 0)
+			back_fail(back, "loop", r);
+		return;
+	}
+	while (!back->exiting)
+		back_turn(back, CLOCK_NEVER);
 }
 
 int back_run(const struct weir_backend *backend, const struct back_config *config)
@@ -229,8 +247,7 @@ int back_run(const struct weir_backend *backend, const struct back_config *confi
 
 	if (r == 0) {
 		back_send(&back, MESSAGE_READY, 0, 0, NULL, 0);
-		while (!back.exiting)
-			back_turn(&back, CLOCK_NEVER);
+		run(&back);
 		back_leave(&back);
 	}
 	back_tell_exit(config->events, back.status, false, back.why);

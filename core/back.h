@@ -34,6 +34,8 @@ struct back_watch {
 	weir_watch_fn fn; /* NULL: free */
 };
 
+struct back_outside;
+
 struct weir_back {
 	const struct weir_backend *backend;
 	void *state;
@@ -47,6 +49,7 @@ struct weir_back {
 	uint32_t wait;
 	uint32_t call_id; /* being handled, not answered yet; or 0 */
 	int64_t next_tick_ns;
+	struct back_outside *outside; /* another loop waits for us; or NULL */
 	bool exiting;
 	int status;
 	char why[BACK_TEXT_BYTES];
@@ -72,6 +75,16 @@ void back_handle(struct weir_back *back, const struct weir_message *message);
 
 /* One turn: at most one frame from each input, then whatever else is there; waits if there is nothing (turn.c). */
 void back_turn(struct weir_back *back, int64_t deadline_ns);
+
+bool back_input_can_wake(const struct back_input *input);
+/* True: something is there already. */
+bool back_arm_inputs(struct weir_back *back);
+void back_disarm_inputs(struct weir_back *back);
+
+/* --- outside.c --- */
+void back_outside_free(struct weir_back *back);
+/* Something has changed since the last turn: have another one. */
+void back_outside_poke(struct weir_back *back);
 
 /* Takes over *fds (inputs.c). */
 void back_take_ring(struct weir_back *back, struct weir_ring_fds *fds, uint32_t input);

@@ -35,12 +35,15 @@ void frontend_emit(struct weir_frontend *frontend, const struct weir_event *even
 void frontend_kick(struct weir_frontend *frontend)
 {
 	frontend->kick.due_ns = 0;
+	loop_timers_changed(frontend->loop);
 }
 
 void frontend_want_tick(struct weir_frontend *frontend)
 {
-	if (frontend->tick.due_ns == CLOCK_NEVER)
-		frontend->tick.due_ns = clock_ns() + TICK_NS;
+	if (frontend->tick.due_ns != CLOCK_NEVER)
+		return;
+	frontend->tick.due_ns = clock_ns() + TICK_NS;
+	loop_timers_changed(frontend->loop);
 }
 
 /* --- orphans ----------------------------------------------------------------------------------------------------- */
@@ -255,6 +258,11 @@ int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns)
 	r = loop_run(frontend->loop, deadline_ns);
 	frontend->dispatching = false;
 	return r;
+}
+
+int weir_frontend_fd(struct weir_frontend *frontend)
+{
+	return loop_fd(frontend->loop);
 }
 
 static bool all_ended(struct weir_frontend *frontend)

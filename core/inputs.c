@@ -130,6 +130,7 @@ int weir_back_release(struct weir_back *back, uint32_t i, const struct weir_fram
 	if (r == 0) {
 		back->input[i].kept--;
 		back->input[i].blocked = false;
+		back_outside_poke(back);
 	}
 	return r;
 }

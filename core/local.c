@@ -49,11 +49,7 @@ int weir_back_local_command(struct weir_back *back, uint32_t type, const void *d
 
 int weir_back_local_run(struct weir_back *back, int64_t deadline_ns)
 {
-	if (!back->exiting)
-		back_turn(back, deadline_ns);
-	if (!back->exiting)
-		return 0;
-	return back->status < 0 ? back->status : 1;
+	return weir_back_turn(back, deadline_ns);
 }
 
 void weir_back_local_free(struct weir_back **back)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -14,42 +15,85 @@
 #define PARKED_NS (10 * CLOCK_MS)
 
 struct loop {
-	struct loop_source **source; /* NULL where one was removed during a round */
-	struct pollfd *pollfd;	     /* one more than sources: the timerfd is the first */
-	uint64_t count, room;
+	struct loop_source **source; /* NULL where one was removed */
+	struct epoll_event *event;   /* as many as sources, and the timerfd */
+	uint32_t count, room;
+	uint32_t last_serial;
 	struct loop_timer *timers;
 	struct loop_timer unpark;
-	int timerfd;
-	bool removed; /* there are NULLs */
+	int epoll, timerfd;
+	int64_t armed_ns; /* what timerfd is set to; 0: look again */
+	bool in_round;
+	bool outside; /* somebody else waits for our fd: timerfd must be right at all times */
 };
+
+/* What an event tells: the place of a source, and which one was there when it was added. */
+static uint64_t key_of(const struct loop_source *source)
+{
+	return (uint64_t)source->serial << 32 | source->index;
+}
+
+static struct loop_source *find(const struct loop *loop, uint64_t key)
+{
+	uint32_t index = (uint32_t)key;
+	struct loop_source *source = index > 0 ? loop->source[index - 1] : NULL;
+
+	return source != NULL && key_of(source) == key ? source : NULL;
+}
+
+static int watch(struct loop *loop, int fd, uint64_t key)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = key };
+
+	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void unwatch(struct loop *loop, int fd)
+{
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
 
 static void unpark_all(void *data)
 {
 	struct loop *loop = data;
 
-	for (uint64_t i = 0; i < loop->count; i++)
-		if (loop->source[i] != NULL)
-			loop->source[i]->parked = false;
+	for (uint32_t i = 0; i < loop->count; i++) {
+		struct loop_source *source = loop->source[i];
+
+		if (source == NULL || !source->parked)
+			continue;
+		source->parked = watch(loop, source->fd, key_of(source)) < 0;
+		if (source->parked)
+			loop->unpark.due_ns = clock_ns() + PARKED_NS; /* no memory: later */
+	}
 }
 
 int loop_create(struct loop **loop)
 {
 	struct loop *made = calloc(1, sizeof(*made));
-	int r;
+	int r = -ENOMEM;
 
 	if (made == NULL)
-		return -ENOMEM;
-	made->pollfd = calloc(1, sizeof(*made->pollfd));
-	made->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (made->pollfd == NULL || made->timerfd < 0) {
-		r = made->timerfd < 0 ? -errno : -ENOMEM;
-		loop_free(&made);
 		return r;
+	made->epoll = epoll_create1(EPOLL_CLOEXEC);
+	made->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (made->epoll < 0 || made->timerfd < 0) {
+		r = -errno;
+		goto fail;
 	}
+	made->event = calloc(1, sizeof(*made->event));
+	if (made->event == NULL)
+		goto fail;
+	r = watch(made, made->timerfd, 0);
+	if (r < 0)
+		goto fail;
 	made->unpark = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = unpark_all, .data = made };
 	loop_add_timer(made, &made->unpark);
 	*loop = made;
 	return 0;
+fail:
+	loop_free(&made);
+	return r;
 }
 
 void loop_free(struct loop **loop)
@@ -57,37 +101,51 @@ void loop_free(struct loop **loop)
 	if (*loop == NULL)
 		return;
 	fds_close(&(*loop)->timerfd);
+	fds_close(&(*loop)->epoll);
 	free((*loop)->source);
-	free((*loop)->pollfd);
+	free((*loop)->event);
 	free(*loop);
 	*loop = NULL;
 }
 
 static int grow(struct loop *loop)
 {
-	uint64_t room = loop->room > 0 ? 2 * loop->room : 16;
+	uint32_t room = loop->room > 0 ? 2 * loop->room : 16;
 	struct loop_source **source = realloc(loop->source, room * sizeof(*source));
-	struct pollfd *pollfd;
+	struct epoll_event *event;
 
 	if (source == NULL)
 		return -ENOMEM;
 	loop->source = source;
-	pollfd = realloc(loop->pollfd, (room + 1) * sizeof(*pollfd));
-	if (pollfd == NULL)
+	event = realloc(loop->event, (room + 1) * sizeof(*event));
+	if (event == NULL)
 		return -ENOMEM;
-	loop->pollfd = pollfd;
+	loop->event = event;
 	loop->room = room;
 	return 0;
 }
 
 int loop_add(struct loop *loop, struct loop_source *source)
 {
+	uint32_t place = 0;
+	int r;
+
 	assert(source->index == 0);
-	if (loop->count == loop->room && grow(loop) < 0)
+	while (place < loop->count && loop->source[place] != NULL)
+		place++;
+	if (place == loop->room && grow(loop) < 0)
 		return -ENOMEM;
+	source->index = place + 1;
+	source->serial = ++loop->last_serial;
 	source->parked = false;
-	loop->source[loop->count++] = source;
-	source->index = loop->count;
+	r = watch(loop, source->fd, key_of(source));
+	if (r < 0) {
+		source->index = 0;
+		return r;
+	}
+	loop->source[place] = source;
+	if (place == loop->count)
+		loop->count++;
 	return 0;
 }
 
@@ -95,29 +153,16 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 {
 	if (source->index == 0)
 		return;
+	if (!source->parked)
+		unwatch(loop, source->fd);
 	loop->source[source->index - 1] = NULL;
 	source->index = 0;
-	loop->removed = true;
-}
-
-static void compact(struct loop *loop)
-{
-	uint64_t kept = 0;
-
-	if (!loop->removed)
-		return;
-	for (uint64_t i = 0; i < loop->count; i++) {
-		if (loop->source[i] == NULL)
-			continue;
-		loop->source[kept++] = loop->source[i];
-		loop->source[kept - 1]->index = kept;
-	}
-	loop->count = kept;
-	loop->removed = false;
 }
 
 void loop_park(struct loop *loop, struct loop_source *source)
 {
+	if (!source->parked)
+		unwatch(loop, source->fd);
 	source->parked = true;
 	if (loop->unpark.due_ns == CLOCK_NEVER)
 		loop->unpark.due_ns = clock_ns() + PARKED_NS;
@@ -130,7 +175,7 @@ void loop_add_timer(struct loop *loop, struct loop_timer *timer)
 }
 
 /* An absolute time in the past fires at once; all zeroes would disarm. */
-static void arm(const struct loop *loop)
+static void arm(struct loop *loop)
 {
 	int64_t due_ns = CLOCK_NEVER;
 	struct itimerspec when = { 0 };
@@ -140,9 +185,25 @@ static void arm(const struct loop *loop)
 			due_ns = timer->due_ns;
 	if (due_ns < 1)
 		due_ns = 1;
+	if (due_ns == loop->armed_ns)
+		return;
+	loop->armed_ns = due_ns;
 	if (due_ns != CLOCK_NEVER)
 		when.it_value = (struct timespec){ .tv_sec = due_ns / CLOCK_S, .tv_nsec = due_ns % CLOCK_S };
 	timerfd_settime(loop->timerfd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+void loop_timers_changed(struct loop *loop)
+{
+	if (loop->outside && !loop->in_round)
+		arm(loop);
+}
+
+int loop_fd(struct loop *loop)
+{
+	loop->outside = true;
+	arm(loop);
+	return loop->epoll;
 }
 
 static bool run_timers(struct loop *loop)
@@ -160,15 +221,15 @@ static bool run_timers(struct loop *loop)
 	return any;
 }
 
-static bool run_class(struct loop *loop, enum loop_class class, uint64_t polled)
+static bool run_class(struct loop *loop, enum loop_class class, int count)
 {
 	bool any = false;
 
-	/* Those that are added meanwhile were not polled. */
-	for (uint64_t i = 0; i < polled; i++) {
-		struct loop_source *source = loop->source[i];
+	for (int i = 0; i < count; i++) {
+		/* Another one may have removed it, or put something else in its place. */
+		struct loop_source *source = find(loop, loop->event[i].data.u64);
 
-		if (source == NULL || source->class != class || loop->pollfd[i + 1].revents == 0)
+		if (source == NULL || source->class != class)
 			continue;
 		source->fn(source->data);
 		any = true;
@@ -176,24 +237,31 @@ static bool run_class(struct loop *loop, enum loop_class class, uint64_t polled)
 	return any;
 }
 
-int loop_run(struct loop *loop, int64_t deadline_ns)
+static bool run_round(struct loop *loop)
 {
-	uint64_t polled;
+	int count = epoll_wait(loop->epoll, loop->event, (int)loop->count + 1, 0);
 	bool any = false;
 
-	compact(loop);
-	arm(loop);
-	polled = loop->count;
-	loop->pollfd[0] = (struct pollfd){ .fd = loop->timerfd, .events = POLLIN };
-	for (uint64_t i = 0; i < polled; i++) {
-		const struct loop_source *source = loop->source[i];
+	loop->in_round = true;
+	for (int class = 0; class < LOOP_CLASSES; class ++)
+		any |= run_class(loop, (enum loop_class) class, count);
+	for (int i = 0; i < count; i++)
+		if (loop->event[i].data.u64 == 0)
+			loop->armed_ns = 0; /* it has expired: only setting it again makes it unreadable */
+	any |= run_timers(loop);
+	loop->in_round = false;
+	return any;
+}
 
-		loop->pollfd[i + 1] = (struct pollfd){ .fd = source->parked ? -1 : source->fd, .events = POLLIN };
-	}
-	if (clock_poll(loop->pollfd, polled + 1, deadline_ns) > 0) {
-		for (int class = 0; class < LOOP_CLASSES; class ++)
-			any |= run_class(loop, (enum loop_class) class, polled);
-		any |= run_timers(loop);
-	}
+int loop_run(struct loop *loop, int64_t deadline_ns)
+{
+	struct pollfd pollfd = { .fd = loop->epoll, .events = POLLIN };
+	bool any = false;
+
+	arm(loop);
+	if (clock_poll(&pollfd, 1, deadline_ns) > 0)
+		any = run_round(loop);
+	if (loop->outside)
+		arm(loop);
 	return any || clock_ns() < deadline_ns ? 0 : -ETIMEDOUT;
 }

@@ -2,8 +2,9 @@
 #ifndef LOOP_H
 #define LOOP_H
 
-/* The frontend's one poll(). Sources are served in the order of their class, so that a death is known before the pipe
- * of the dead one is read. Sources and timers lie in their owners' memory. */
+/* The frontend's one wait: an epoll set, so that it can be part of another loop. Sources are served in the order of
+ * their class, so that a death is known before the pipe of the dead one is read. Sources and timers lie in their
+ * owners' memory. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,8 +16,10 @@ struct loop_source {
 	enum loop_class class;
 	void (*fn)(void *data);
 	void *data;
-	bool parked;	/* left out until the next loop_unpark(): it has had its share */
-	uint64_t index; /* the loop's: 1 + its place, or 0 */
+	/* the loop's */
+	bool parked;	/* left out for a moment: it has had its share */
+	uint32_t index; /* 1 + its place, or 0 */
+	uint32_t serial;
 };
 
 struct loop_timer {
@@ -31,7 +34,7 @@ struct loop;
 int loop_create(struct loop **loop);
 void loop_free(struct loop **loop);
 
-/* Starts with fd, class, fn and data set. -ENOMEM. */
+/* Starts with fd, class, fn and data set; no descriptor twice. -ENOMEM, -errno. */
 int loop_add(struct loop *loop, struct loop_source *source);
 /* Nothing to do for one that is not in the loop. */
 void loop_remove(struct loop *loop, struct loop_source *source);
@@ -41,6 +44,11 @@ void loop_park(struct loop *loop, struct loop_source *source);
 
 /* Starts with due_ns, fn and data set; the owner may change due_ns at any time. */
 void loop_add_timer(struct loop *loop, struct loop_timer *timer);
+
+/* Somebody else waits: this is readable when loop_run() has something to do. From then on loop_timers_changed() is to
+ * be called after a due_ns was changed outside of the loop's own functions. */
+int loop_fd(struct loop *loop);
+void loop_timers_changed(struct loop *loop);
 
 /* Waits for sources and timers, at most until deadline_ns, and serves what is there. 0 or -ETIMEDOUT: nothing was. */
 int loop_run(struct loop *loop, int64_t deadline_ns);

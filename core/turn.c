@@ -65,7 +65,7 @@ static struct weir_reader *blocking_reader(const struct weir_back *back)
 {
 	struct weir_reader *only = NULL;
 
-	if (back->wait != WEIR_WAIT_SEMAPHORE)
+	if (back->wait != WEIR_WAIT_SEMAPHORE || back->outside != NULL)
 		return NULL;
 	for (int i = 0; i < BACK_WATCHES_MAX; i++)
 		if (back->watch[i].fn != NULL)
@@ -83,7 +83,6 @@ static struct weir_reader *blocking_reader(const struct weir_back *back)
 struct set {
 	struct pollfd fd[POLLS_MAX];
 	nfds_t count;
-	bool rearmed; /* something is there already: do not sleep */
 };
 
 static void add(struct set *set, int fd)
@@ -91,23 +90,25 @@ static void add(struct set *set, int fd)
 	set->fd[set->count++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 
-static void arm_inputs(struct weir_back *back, struct set *set)
+bool back_input_can_wake(const struct back_input *input)
 {
-	for (int i = 0; i < BACK_INPUTS_MAX; i++) {
-		struct weir_reader *reader = back->input[i].reader;
-
-		if (reader == NULL || back->input[i].blocked)
-			continue;
-		if (weir_reader_arm(reader) != 0)
-			set->rearmed = true;
-		add(set, weir_reader_fd(reader));
-	}
+	return input->reader != NULL && !input->blocked;
 }
 
-static void disarm_inputs(struct weir_back *back)
+bool back_arm_inputs(struct weir_back *back)
+{
+	bool is_there = false;
+
+	for (int i = 0; i < BACK_INPUTS_MAX; i++)
+		if (back_input_can_wake(&back->input[i]))
+			is_there |= weir_reader_arm(back->input[i].reader) != 0;
+	return is_there;
+}
+
+void back_disarm_inputs(struct weir_back *back)
 {
 	for (int i = 0; i < BACK_INPUTS_MAX; i++)
-		if (back->input[i].reader != NULL && !back->input[i].blocked)
+		if (back_input_can_wake(&back->input[i]))
 			weir_reader_disarm(back->input[i].reader);
 }
 
@@ -152,9 +153,11 @@ static void serve(struct weir_back *back, bool may_sleep, int64_t deadline_ns)
 	} else if (may_sleep) {
 		nfds_t others = set.count;
 
-		arm_inputs(back, &set);
-		clock_poll(set.fd, set.count, set.rearmed ? 0 : deadline_ns);
-		disarm_inputs(back);
+		for (int i = 0; i < BACK_INPUTS_MAX; i++)
+			if (back_input_can_wake(&back->input[i]))
+				add(&set, weir_reader_fd(back->input[i].reader));
+		clock_poll(set.fd, set.count, back_arm_inputs(back) ? 0 : deadline_ns);
+		back_disarm_inputs(back);
 		set.count = others;
 	} else {
 		clock_poll(set.fd, set.count, 0);

@@ -237,7 +237,7 @@ static void unknown_backend_fails_at_once_and_says_where_it_looked(void **state)
 		{ "nobody", "no backend nobody in this program" },
 		{ "no/such", "no plugin no/such.so in " },
 		{ "./no.so", "./no.so: cannot open shared object file" },
-		{ "alien", "was built for version 2 of weir/backend.h" },
+		{ "alien", "was built for version 3 of weir/backend.h" },
 	};
 	struct fixture *fixture = *state;
 

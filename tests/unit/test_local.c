@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <weir/backend.h>
 
 #include "clock.h"
@@ -334,6 +338,71 @@ static void format_that_the_backend_refuses_ends_it(void **state)
 	weir_ring_free(&ring);
 }
 
+static bool is_readable(int fd, int ms)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	return poll(&pollfd, 1, ms) == 1;
+}
+
+/* Turns while there is something to do. */
+static void turn_until_idle(struct weir_back *back)
+{
+	for (int i = 0; i < 20 && is_readable(weir_back_fd(back), 0); i++)
+		assert_int_equal(weir_back_turn(back, 0), 0);
+	assert_false(is_readable(weir_back_fd(back), 0));
+}
+
+static int watched;
+
+static void on_watched(struct weir_back *back, void *state, int fd)
+{
+	uint64_t count;
+
+	watched += read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+static void one_descriptor_stands_for_all_that_wakes_a_backend(void **state)
+{
+	int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), turns;
+	struct weir_writer *writer;
+	struct weir_ring *ring = make_ring(&writer);
+
+	watched = 0;
+	assert_true(is_readable(weir_back_fd(*state), 0)); /* the first turn */
+	turn_until_idle(*state);
+	give_reader(*state, ring);
+	while (is_readable(weir_back_fd(*state), 0) || seen->ticks < 2)
+		assert_int_equal(weir_back_turn(*state, 0), 0);
+	publish(writer, 3);
+	assert_true(is_readable(weir_back_fd(*state), 50));
+	turn_until_idle(*state);
+	assert_int_equal(seen->frames, 3);
+	assert_int_equal(weir_back_watch(*state, event_fd, on_watched), 0);
+	turn_until_idle(*state);
+	assert_int_equal(eventfd_write(event_fd, 1), 0);
+	assert_true(is_readable(weir_back_fd(*state), 50));
+	turn_until_idle(*state);
+	assert_int_equal(watched, 1);
+	weir_writer_end(writer);
+	for (turns = 0; seen->ends == 0 && turns < 10; turns++) {
+		assert_true(is_readable(weir_back_fd(*state), 1000));
+		assert_int_equal(weir_back_turn(*state, 0), 0);
+	}
+	assert_int_equal(seen->ends, 1);
+	/* Left to itself it has a tick now and then, and no more. */
+	for (turns = 0; turns < 3; turns++) {
+		turn_until_idle(*state);
+		assert_true(is_readable(weir_back_fd(*state), 1000));
+	}
+	weir_back_exit(*state, 0);
+	assert_true(is_readable(weir_back_fd(*state), 0));
+	assert_int_equal(weir_back_turn(*state, 0), 1);
+	close(event_fd);
+	weir_writer_free(&writer);
+	weir_ring_free(&ring);
+}
+
 #define LOCAL(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -349,6 +418,7 @@ int main(void)
 		LOCAL(exit_and_errors_end_the_run),
 		LOCAL(failed_enter_creates_nothing),
 		LOCAL(format_that_the_backend_refuses_ends_it),
+		LOCAL(one_descriptor_stands_for_all_that_wakes_a_backend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

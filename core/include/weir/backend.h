@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define WEIR_BACKEND_ABI 1
+#define WEIR_BACKEND_ABI 2
 
 struct weir_back; /* the process, as its backend sees it */
 
@@ -52,6 +52,10 @@ struct weir_backend {
 
 	/* Flushes and closes: always runs once after an enter() that succeeded, but not after a kill. Optional. */
 	void (*leave)(struct weir_back *back, void *state, int reason);
+
+	/* Optional: a loop of the backend's own (GLib, asyncio, …) that runs in place of Weir's; see weir_back_fd().
+	 * When it returns the process ends: 0 is a success, else -errno. */
+	int (*loop)(struct weir_back *back, void *state);
 };
 
 /* The name that the frontend gave to this child; valid as long as the process. */
@@ -78,6 +82,13 @@ int weir_back_watch(struct weir_back *back, int fd, weir_watch_fn fn);
 /* Ends the process from within: status 0 is a success, else -errno. leave() runs. Returns at once. */
 void weir_back_exit(struct weir_back *back, int status);
 
+/* Inside of another loop. The descriptor is readable (POLLIN) when there is something to do, at least every
+ * WEIR_WAIT_BOUND_NS; then call weir_back_turn() with deadline 0, which calls the functions above. It is Weir's, and
+ * the same for the life of the process. -errno. A turn handles at most one frame of each input; it waits at most until
+ * deadline_ns. 0; or what is to end the loop: 1 for a success, else -errno. */
+int weir_back_fd(struct weir_back *back);
+int weir_back_turn(struct weir_back *back, int64_t deadline_ns);
+
 /* Asks the frontend for a ring to write to: format, slot_bytes, slot_count, loans and meta_bytes are wishes, the
  * stream's own settings win where it has some. The answer is WEIR_COMMAND_WRITER. Errors as weir_back_event(). */
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config);
@@ -102,8 +113,7 @@ int weir_back_create_local(
 	struct weir_back **back, const struct weir_backend *backend, const char *args, weir_back_sink fn, void *data);
 int weir_back_local_ring(struct weir_back *back, uint32_t input, struct weir_ring_fds *fds);
 int weir_back_local_command(struct weir_back *back, uint32_t type, const void *data, size_t size);
-/* One turn of the loop: waits for frames, at most until deadline_ns. 0; or what ended it: 1 for weir_back_exit() with
- * status 0, else -errno. A ring that ends without a successor is the end of its input. */
+/* As weir_back_turn(). A ring that ends without a successor is the end of its input. */
 int weir_back_local_run(struct weir_back *back, int64_t deadline_ns);
 void weir_back_local_free(struct weir_back **back);
 

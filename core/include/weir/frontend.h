@@ -103,6 +103,11 @@ void weir_frontend_free(struct weir_frontend **frontend);
  * poll() inside. 0, or -ETIMEDOUT: nothing happened until the deadline. */
 int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns);
 
+/* For a program that has a loop of its own: this descriptor is readable (POLLIN) when there is something to do, timers
+ * included; then call weir_frontend_dispatch() with deadline 0, once. It is the frontend's, and the same for its life.
+ */
+int weir_frontend_fd(struct weir_frontend *frontend);
+
 /* Adds a child; the next dispatch starts it. The child belongs to the frontend. Does not wait for it: see
  * WEIR_EVENT_CHILD_STATE. -EINVAL: config (no such name, too long); -EMFILE, -ENOMEM. A backend that does not exist
  * shows as FAILED. */
