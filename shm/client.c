@@ -141,3 +141,11 @@ int weir_client_take_observer(struct weir_client *client, struct weir_ring **rin
 {
 	return client->fds.count != 0 ? weir_ring_observe(ring, &client->fds) : -EAGAIN;
 }
+
+int weir_client_note(struct weir_client *client, uint32_t note)
+{
+	struct handover message = { .type = HANDOVER_NOTE, .note = note };
+	int r = handover_send(client->socket, &message, NULL);
+
+	return r == 0 || r == -EAGAIN ? r : -EPIPE;
+}

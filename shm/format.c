@@ -99,7 +99,7 @@ int weir_format_check(const struct weir_format *format)
 	if (memchr(format->caps, '\0', sizeof(format->caps)) == NULL)
 		return -EPROTO;
 	if (format->kind != WEIR_KIND_VIDEO)
-		return format->kind == WEIR_KIND_ENCODED || format->kind == WEIR_KIND_AUDIO ? 0 : -EPROTO;
+		return format->kind >= WEIR_KIND_ENCODED && format->kind <= WEIR_KIND_OTHER ? 0 : -EPROTO;
 	if (weir_format_video(&plain, format->pixel, format->width, format->height) < 0 ||
 		format->plane_count != plain.plane_count)
 		return -EPROTO;

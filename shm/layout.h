@@ -33,7 +33,7 @@ static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a lock 
 #define LAYOUT_VERSION 1u
 #define LAYOUT_LINE    64
 #define LAYOUT_PAGE    4096u
-#define META_MAX       4096u
+#define META_MAX       65536u
 
 /* An order word says which slot carries a sequence: sequence << ORDER_SLOT_BITS | slot. */
 #define ORDER_SLOT_BITS 10

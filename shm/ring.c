@@ -10,11 +10,10 @@
 #include "ring.h"
 #include "segment.h"
 
-#define SLOTS_DEFAULT	 8
-#define ENDS_DEFAULT	 8
-#define LOANS_DEFAULT	 2
-#define META_DEFAULT	 256
-#define STALL_DEFAULT_NS INT64_C(2000000000)
+#define SLOTS_DEFAULT 8
+#define ENDS_DEFAULT  8
+#define LOANS_DEFAULT 2
+#define META_DEFAULT  256
 
 static uint32_t power_of_two_from(uint32_t least)
 {
@@ -231,7 +230,7 @@ static int check_policy(struct weir_policy *checked, const struct weir_policy *p
 	if (made.max_held == 0)
 		made.max_held = 1;
 	if (made.stall_ns == 0)
-		made.stall_ns = STALL_DEFAULT_NS;
+		made.stall_ns = RING_STALL_DEFAULT_NS;
 	if (policy_picks(&made) && made.depth > WEIR_DUE_MAX)
 		return -EINVAL;
 	if (!(made.max_fps >= 0 && made.max_fps <= 1e9) || made.mode > WEIR_POLICY_LOSSLESS ||

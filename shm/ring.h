@@ -15,6 +15,8 @@ enum ring_role { RING_ROLE_WRITER = 1, RING_ROLE_READER = 2, RING_ROLE_OBSERVER 
 enum ring_fd { RING_FD_DATA, RING_FD_HEAD, RING_FD_REQUEST, RING_FD_SPACE, RING_FD_ENDS };
 enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_WAKE, RING_END_FDS };
 
+#define RING_STALL_DEFAULT_NS INT64_C(2000000000)
+
 /* The supervisor's side. An observer has only head, request and the ends' maps, all read-only. */
 struct ring_end {
 	uint64_t id;   /* of the last attachment; 0: never used */

@@ -2,18 +2,16 @@
 #include <weir/socket.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "handover.h"
+#include "listen.h"
+#include "ring.h"
 #include "segment.h"
 
 #define HELLO_DEFAULT_NS INT64_C(1000000000)
@@ -21,6 +19,8 @@
 #define EVENTS_MAX	 16
 /* Peers of which nothing is known yet; more are refused. */
 #define PEERS_MAX (2 * WEIR_READERS_MAX)
+/* A peer that sends more notes in a second is dropped. */
+#define NOTES_MAX 100
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -34,16 +34,19 @@ struct peer {
 	int64_t hello_deadline_ns;
 	struct handover want;
 	uint32_t end;
+	uint64_t number;
+	int pid;
+	int64_t notes_since_ns;
+	uint32_t notes;
 };
 
 struct weir_server {
 	struct weir_server_config config;
-	struct sockaddr_un address;
-	dev_t device;
-	ino_t inode; /* of our socket file; 0: abstract */
-	int listener, epoll, timer;
+	struct listen listen;
+	int epoll, timer;
 	struct weir_ring *ring; /* borrowed */
 	struct weir_server_stats stats;
+	uint64_t peers;		     /* so far */
 	struct peer peer[PEERS_MAX]; /* unused: socket and pidfd -1 */
 };
 
@@ -83,6 +86,14 @@ static void refuse(struct weir_server *server, struct peer *peer, int status)
 	forget(peer);
 }
 
+static void died(struct weir_server *server, struct peer *peer)
+{
+	if (peer->attached) {
+		server->stats.retire |= weir_ring_reap(server->ring, peer->end) == 1;
+	}
+	forget(peer);
+}
+
 /* It may still run and read: its pins count until its pidfd says that it is dead. */
 static void hung_up(struct weir_server *server, struct peer *peer)
 {
@@ -95,35 +106,64 @@ static void hung_up(struct weir_server *server, struct peer *peer)
 	close_peer_socket(peer);
 }
 
-static void died(struct weir_server *server, struct peer *peer)
+/* It freed its reader, though its process lives. Its end is not given to another before the process is dead: it may
+ * have lied, and still be able to write there. */
+static bool has_left(const struct weir_server *server, const struct peer *peer)
 {
-	if (peer->attached) {
-		server->stats.retire |= weir_ring_reap(server->ring, peer->end) == 1;
-		server->stats.readers--;
-	}
-	forget(peer);
+	struct weir_end_stats stats;
+
+	return peer->attached && weir_ring_end_stats(server->ring, peer->end, &stats) == 0 && stats.left;
+}
+
+static uint32_t count_readers(const struct weir_server *server)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+		count += server->peer[i].attached && !has_left(server, &server->peer[i]);
+	return count;
+}
+
+static bool any_left(const struct weir_server *server)
+{
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+		if (has_left(server, &server->peer[i]))
+			return true;
+	return false;
+}
+
+static void limit_stall(const struct weir_server *server, struct weir_policy *policy)
+{
+	int64_t asked_ns = policy->stall_ns != 0 ? policy->stall_ns : RING_STALL_DEFAULT_NS;
+
+	if (server->config.stall_max_ns != 0 && asked_ns > server->config.stall_max_ns)
+		policy->stall_ns = server->config.stall_max_ns;
 }
 
 /* Attaches a peer that has said hello to the ring, and sends it the descriptors. */
 static void attach(struct weir_server *server, struct peer *peer)
 {
 	struct handover message = { .type = HANDOVER_RING };
+	struct weir_policy policy = peer->want.policy;
 	struct weir_ring_fds fds;
-	bool attached = false;
+	bool attached = false, full = false;
 	int r = 0;
 
 	if (server->ring == NULL)
 		return;
+	limit_stall(server, &policy);
 	if (peer->want.observe) {
 		r = weir_ring_observer_fds(server->ring, &fds);
 	} else {
-		if (server->config.max_readers != 0 && server->stats.readers >= server->config.max_readers)
+		if (server->config.max_readers != 0 && count_readers(server) >= server->config.max_readers)
 			r = -EBUSY;
 		if (peer->want.policy.async_io != 0 && !server->config.async_io)
 			r = -EPERM;
 		if (r == 0)
-			r = weir_ring_attach(server->ring, &peer->want.policy, &peer->end);
+			r = weir_ring_attach(server->ring, &policy, &peer->end);
 		attached = r == 0;
+		full = (r == -EBUSY || r == -ENOSPC) &&
+		       (server->config.max_readers == 0 || count_readers(server) < server->config.max_readers);
 		if (r == 0)
 			r = weir_ring_reader_fds(server->ring, peer->end, &fds);
 	}
@@ -131,16 +171,17 @@ static void attach(struct weir_server *server, struct peer *peer)
 		r = handover_send(peer->socket, &message, &fds);
 		weir_ring_fds_close(&fds);
 	}
+	if (full && any_left(server)) {
+		server->stats.retire = true; /* the next generation has room for it */
+		return;
+	}
 	if (r < 0) {
 		if (attached) /* nothing of the ring has reached it */
 			weir_ring_reap(server->ring, peer->end);
 		refuse(server, peer, r);
 		return;
 	}
-	if (!peer->want.observe) {
-		peer->attached = true;
-		server->stats.readers++;
-	}
+	peer->attached = !peer->want.observe;
 	server->stats.accepted++;
 }
 
@@ -168,7 +209,7 @@ static void accept_peer(struct weir_server *server)
 	struct ucred credentials;
 	socklen_t length = sizeof(credentials);
 	struct peer *peer = free_peer(server);
-	int socket = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), pidfd = -1;
+	int socket = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), pidfd = -1;
 
 	if (socket < 0)
 		return;
@@ -182,10 +223,27 @@ static void accept_peer(struct weir_server *server)
 	}
 	peer->socket = socket;
 	peer->pidfd = pidfd;
+	peer->pid = credentials.pid;
+	peer->number = ++server->peers;
 	peer->hello_deadline_ns = clock_now_ns() + server->config.hello_ns;
 	if (watch(server, socket, (uint32_t)(peer - server->peer)) < 0 ||
 		watch(server, pidfd, (uint32_t)(peer - server->peer) | ABOUT_PIDFD) < 0)
 		refuse(server, peer, -ENOMEM);
+}
+
+static bool take_note(struct weir_server *server, struct peer *peer, uint32_t note)
+{
+	int64_t now_ns = clock_now_ns();
+
+	if (now_ns - peer->notes_since_ns >= 1000000000) {
+		peer->notes_since_ns = now_ns;
+		peer->notes = 0;
+	}
+	if (peer->notes++ >= NOTES_MAX)
+		return false;
+	if (server->config.note != NULL)
+		server->config.note(server->config.data, note);
+	return true;
 }
 
 static void receive(struct weir_server *server, struct peer *peer)
@@ -195,7 +253,8 @@ static void receive(struct weir_server *server, struct peer *peer)
 
 	if (r == -EAGAIN)
 		return;
-	/* After its hello a peer has nothing to say. */
+	if (r == 0 && peer->hello && message.type == HANDOVER_NOTE && take_note(server, peer, message.note))
+		return;
 	if (r < 0 || peer->hello || message.type != HANDOVER_HELLO) {
 		hung_up(server, peer);
 		return;
@@ -264,12 +323,26 @@ int weir_server_fd(const struct weir_server *server)
 void weir_server_stats(const struct weir_server *server, struct weir_server_stats *stats)
 {
 	*stats = server->stats;
+	stats->readers = count_readers(server);
+}
+
+uint32_t weir_server_readers(const struct weir_server *server, struct weir_server_reader *readers)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+		if (server->peer[i].attached && !has_left(server, &server->peer[i]) && count < WEIR_READERS_MAX)
+			readers[count++] = (struct weir_server_reader){
+				.number = server->peer[i].number,
+				.pid = server->peer[i].pid,
+				.end = server->peer[i].end,
+			};
+	return count;
 }
 
 void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
 {
 	server->ring = ring;
-	server->stats.readers = 0;
 	server->stats.retire = false;
 	for (uint32_t i = 0; i < PEERS_MAX; i++) {
 		struct peer *peer = &server->peer[i];
@@ -282,90 +355,9 @@ void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
 	}
 }
 
-/* --- the path ------------------------------------------------------------------------------------------------------
- */
-
-/* -EADDRINUSE if somebody listens there; 0 if nobody does. */
-static int probe(const struct sockaddr_un *address, socklen_t length, int *owner_pid)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r = 0;
-	struct ucred credentials = { 0 };
-	socklen_t bytes = sizeof(credentials);
-
-	if (fd < 0)
-		return -errno;
-	/* EAGAIN: its backlog is full, but it lives. Another kind of socket (EPROTOTYPE) is somebody's, too. */
-	if (connect(fd, (const struct sockaddr *)address, length) == 0 || errno == EAGAIN || errno == EPROTOTYPE) {
-		r = -EADDRINUSE;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) == 0 && owner_pid != NULL)
-			*owner_pid = credentials.pid;
-	} else if (errno != ECONNREFUSED && errno != ENOENT) {
-		r = -errno; /* we do not know: it may live */
-	}
-	close(fd);
-	return r;
-}
-
-/* Two that take over the same stale file would each remove the other's: one at a time, by a lock on the folder. */
-static int lock_folder(const char *path)
-{
-	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int fd;
-
-	strcpy(copy, path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	flock(fd, LOCK_EX);
-	return fd;
-}
-
-static int bind_file(struct weir_server *server, socklen_t length, int *owner_pid)
-{
-	const char *path = server->address.sun_path;
-	struct stat st;
-	int folder = lock_folder(path), r;
-
-	if (folder < 0)
-		return folder;
-	r = probe(&server->address, length, owner_pid);
-	if (r == 0 && lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode))
-			r = -EADDRINUSE;
-		else if (unlink(path) < 0)
-			r = -errno;
-	}
-	if (r == 0 && bind(server->listener, (struct sockaddr *)&server->address, length) < 0)
-		r = -errno;
-	else if (r == 0 && (chmod(path, server->config.mode) < 0 || stat(path, &st) < 0 ||
-				   listen(server->listener, PEERS_MAX) < 0)) {
-		r = -errno;
-		unlink(path); /* nobody else can have put one there: we hold the lock */
-	}
-	if (r == 0) {
-		server->device = st.st_dev;
-		server->inode = st.st_ino;
-	}
-	close(folder);
-	return r;
-}
-
-static int bind_abstract(struct weir_server *server, socklen_t length, int *owner_pid)
-{
-	if (bind(server->listener, (struct sockaddr *)&server->address, length) < 0) {
-		int r = -errno;
-
-		if (r == -EADDRINUSE)
-			probe(&server->address, length, owner_pid);
-		return r;
-	}
-	return listen(server->listener, PEERS_MAX) < 0 ? -errno : 0;
-}
-
 int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid)
 {
 	struct weir_server *made = calloc(1, sizeof(*made));
-	socklen_t length;
 	int r;
 
 	if (made == NULL)
@@ -376,21 +368,17 @@ int weir_server_create(struct weir_server **server, const struct weir_server_con
 		made->config.mode = MODE_DEFAULT;
 	if (made->config.hello_ns == 0)
 		made->config.hello_ns = HELLO_DEFAULT_NS;
-	made->listener = made->epoll = made->timer = -1;
+	made->listen.fd = made->epoll = made->timer = -1;
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
 		made->peer[i].socket = made->peer[i].pidfd = -1;
-	r = handover_address(&made->address, &length, config->path);
-	if (r < 0)
-		goto fail;
-	made->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	made->epoll = epoll_create1(EPOLL_CLOEXEC);
 	made->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (made->listener < 0 || made->epoll < 0 || made->timer < 0) {
+	if (made->epoll < 0 || made->timer < 0) {
 		r = -errno;
 		goto fail;
 	}
-	r = config->path[0] == '@' ? bind_abstract(made, length, owner_pid) : bind_file(made, length, owner_pid);
-	if (r < 0 || (r = watch(made, made->listener, ABOUT_LISTENER)) < 0 ||
+	r = listen_open(&made->listen, config->path, made->config.mode, PEERS_MAX, owner_pid);
+	if (r < 0 || (r = watch(made, made->listen.fd, ABOUT_LISTENER)) < 0 ||
 		(r = watch(made, made->timer, ABOUT_TIMER)) < 0)
 		goto fail;
 	*server = made;
@@ -403,16 +391,12 @@ fail:
 void weir_server_free(struct weir_server **server)
 {
 	struct weir_server *old = *server;
-	struct stat st;
 
 	if (old == NULL)
 		return;
-	if (old->inode != 0 && lstat(old->address.sun_path, &st) == 0 && st.st_dev == old->device &&
-		st.st_ino == old->inode)
-		unlink(old->address.sun_path);
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
 		forget(&old->peer[i]);
-	segment_close(&old->listener);
+	listen_close(&old->listen);
 	segment_close(&old->timer);
 	segment_close(&old->epoll);
 	free(old);

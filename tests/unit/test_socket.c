@@ -338,6 +338,131 @@ static void peers_that_break_the_rules_are_dropped_and_harm_nobody(void **state)
 	fixture_close(&f);
 }
 
+/* A program that connects and goes again and again, as one does that shows a camera from time to time. */
+static void join_and_leave(int times)
+{
+	struct weir_client_config config = { .path = path };
+	struct weir_client *client;
+	struct weir_reader *reader;
+
+	for (int i = 0; i < times; i++) {
+		if (weir_client_connect(&client, &config, in_ms(5000)) < 0 ||
+			weir_client_take_reader(client, &reader) < 0)
+			_exit(1);
+		weir_client_free(&client);
+		weir_reader_free(&reader);
+	}
+	_exit(42);
+}
+
+static void readers_that_left_use_up_no_ends_for_ever(void **state)
+{
+	struct weir_server_config server_config = { .path = path };
+	struct weir_ring_config next = config_16;
+	struct weir_server *server;
+	struct fixture f[8];
+	unsigned rings = 1;
+	pid_t pid;
+
+	fixture_open(&f[0], &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f[0].ring);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		join_and_leave(20);
+	}
+	for (int64_t end_ns = in_ms(10000); stats_of(server).accepted < 20 && fixture_now_ns() < end_ns;) {
+		poll(&(struct pollfd){ .fd = weir_server_fd(server), .events = POLLIN }, 1, 10);
+		weir_server_dispatch(server);
+		if (!stats_of(server).retire)
+			continue;
+		assert_true(rings < 8);
+		next.generation = rings + 1;
+		fixture_open(&f[rings], &next);
+		weir_server_set_ring(server, f[rings++].ring);
+	}
+	assert_int_equal(stats_of(server).accepted, 20);
+	assert_int_equal(stats_of(server).refused, 0);
+	assert_int_equal(result_of(pid), -42);
+	assert_true(rings > 1); /* no end was given to another while who had it may still write there */
+	weir_server_free(&server);
+	for (unsigned i = 0; i < rings; i++)
+		fixture_close(&f[i]);
+}
+
+static uint32_t noted[200];
+static unsigned notes;
+
+static void take_note(void *data, uint32_t note)
+{
+	noted[notes++] = note;
+}
+
+static void a_note_reaches_the_server_and_a_flood_ends_the_peer(void **state)
+{
+	struct weir_server_config server_config = { .path = path, .note = take_note };
+	struct weir_server_reader readers[WEIR_READERS_MAX];
+	struct weir_server *server;
+	struct fixture f;
+	pid_t pid;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct weir_client_config config = { .path = path };
+		struct weir_client *client;
+		int r;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (weir_client_connect(&client, &config, in_ms(5000)) < 0)
+			_exit(1);
+		for (uint32_t i = 0; i < 1000000; i++)
+			if ((r = weir_client_note(client, 1000 + i)) == -EPIPE)
+				_exit(42);
+			else if (r == -EAGAIN)
+				poll(NULL, 0, 1);
+		_exit(2);
+	}
+	SERVE_UNTIL(server, notes > 0);
+	assert_int_equal(noted[0], 1000);
+	assert_int_equal(weir_server_readers(server, readers), 1);
+	assert_int_equal(readers[0].pid, pid);
+	assert_int_equal(readers[0].number, 1);
+	assert_int_equal(readers[0].end, 0);
+	SERVE_UNTIL(server, weir_server_readers(server, readers) == 0);
+	assert_true(notes <= 200);
+	assert_int_equal(result_of(pid), -42);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
+static void a_server_limits_how_long_it_waits_for_lossless_readers(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(3600000000000) };
+	struct weir_server_config server_config = { .path = path, .stall_max_ns = 20000000 };
+	struct weir_end_stats end;
+	struct weir_server *server;
+	struct fixture f;
+	int ready[2];
+	pid_t pid;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	pid = start_peer(policy, ready, hold);
+	serve_peer(&f, server, ready[0]);
+	assert_int_equal(weir_ring_end_stats(f.ring, 0, &end), 0);
+	assert_int_equal(end.policy.stall_ns, 20000000);
+	end_peer(pid, ready);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
 static void connecting_to_nobody_says_so(void **state)
 {
 	struct weir_client_config config = { .path = path };
@@ -399,6 +524,9 @@ int main(void)
 		cmocka_unit_test(the_next_generation_is_announced_on_the_same_socket),
 		cmocka_unit_test(a_stale_path_is_taken_over_and_a_live_one_names_its_owner),
 		cmocka_unit_test(peers_that_break_the_rules_are_dropped_and_harm_nobody),
+		cmocka_unit_test(readers_that_left_use_up_no_ends_for_ever),
+		cmocka_unit_test(a_note_reaches_the_server_and_a_flood_ends_the_peer),
+		cmocka_unit_test(a_server_limits_how_long_it_waits_for_lossless_readers),
 		cmocka_unit_test(connecting_to_nobody_says_so),
 		cmocka_unit_test(a_server_without_a_ring_keeps_its_peers_waiting),
 		cmocka_unit_test(a_ring_that_its_server_could_shrink_is_refused),

@@ -24,6 +24,7 @@ enum weir_kind {
 	WEIR_KIND_VIDEO = 1,   /* raw pictures: pixel, width, height and planes say how they lie in a slot */
 	WEIR_KIND_ENCODED = 2, /* packets of varying size: caps says which codec */
 	WEIR_KIND_AUDIO = 3,   /* samples: caps says which layout */
+	WEIR_KIND_OTHER = 4,   /* caps says what, among it raw pictures that enum weir_pixel has no name for */
 };
 
 enum weir_pixel {
@@ -57,6 +58,8 @@ enum weir_frame_flags {
 	WEIR_FRAME_DISCONTINUITY = 1 << 1, /* does not follow from the frame before it (reconnected, seeked) */
 	WEIR_FRAME_CORRUPT = 1 << 2,	   /* the source says that parts are damaged */
 	WEIR_FRAME_GAP = 1 << 3,	   /* filler: nothing was captured for this time */
+	WEIR_FRAME_EVENT = 1 << 4, /* no frame, but news between two of them, in its metadata: size_bytes is 0, pass
+				    * over it unless you know what the writer puts there */
 };
 
 /* A frame as a writer describes it and a reader gets it. */

@@ -37,7 +37,7 @@ struct weir_ring_config {
 	uint32_t slot_count; /* default 8; at most WEIR_SLOTS_MAX */
 	uint32_t slot_bytes; /* default format.payload_bytes; rounded up to a page */
 	uint32_t ends;	     /* how many readers can be attached at a time; default 8 */
-	uint32_t meta_bytes; /* room for metadata with each frame; default 256, at most 4096 */
+	uint32_t meta_bytes; /* room for metadata with each frame; default 256, at most 65536 */
 	uint32_t loans;	     /* slots that the writer fills or keeps at a time; default 2 */
 	bool untrusted; /* for readers that we did not fork: implies sealed and no_semaphores; they ring and are rung
 			 * by socket messages, because whoever has an eventfd can make writing to it block */

@@ -23,6 +23,10 @@ struct weir_server_config {
 	bool async_io;	      /* accept policies with async_io; default: -EPERM, because they can cost a generation */
 	uint32_t max_readers; /* default: as many as the ring has ends */
 	int64_t hello_ns;     /* a peer that has not said what it wants by then is dropped; default 1 s */
+	int64_t stall_max_ns; /* lossless readers are waited for no longer than this; default: as long as they ask */
+	/* Called by dispatch for every weir_client_note(), may be NULL. A peer that sends many is dropped. */
+	void (*note)(void *data, uint32_t note);
+	void *data;
 };
 
 /* Listens. A stale socket file is taken over. -EADDRINUSE: somebody serves this path: *owner_pid says who (0: unknown);
@@ -45,9 +49,20 @@ void weir_server_dispatch(struct weir_server *server);
 struct weir_server_stats {
 	uint32_t readers;	    /* attached now */
 	uint64_t accepted, refused; /* peers so far: attached; dropped or refused for whatever reason */
-	bool retire; /* a reader with async_io died holding frames of this ring: begin the next generation */
+	/* Begin the next generation: a reader with async_io died holding frames of this ring; or readers that left,
+	 * whose processes live on, use up its ends, and a peer waits for one. */
+	bool retire;
 };
 void weir_server_stats(const struct weir_server *server, struct weir_server_stats *stats);
+
+struct weir_server_reader {
+	uint64_t number; /* 1, 2, 3… in the order in which peers came */
+	int pid;	 /* as the kernel says; in a container's own numbering 0 for those outside it */
+	uint32_t end;	 /* for weir_ring_end_stats() */
+};
+
+/* The readers that are attached now; returns how many. readers has room for WEIR_READERS_MAX. */
+uint32_t weir_server_readers(const struct weir_server *server, struct weir_server_reader *readers);
 
 struct weir_client;
 
@@ -74,6 +89,10 @@ int weir_client_dispatch(struct weir_client *client);
  * (until -EPIPE or -ENODATA), then free it. -EAGAIN: there is none that was not taken yet. */
 int weir_client_take_reader(struct weir_client *client, struct weir_reader **reader);
 int weir_client_take_observer(struct weir_client *client, struct weir_ring **ring);
+
+/* Says something to whoever runs the server: what a note means is between the two of you. Does not block. -EAGAIN: it
+ * does not listen now; -EPIPE: it is gone. */
+int weir_client_note(struct weir_client *client, uint32_t note);
 
 /* The server's process, as the kernel says. */
 int weir_client_server_pid(const struct weir_client *client);
