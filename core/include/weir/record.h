@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WEIR_RECORD_H
+#define WEIR_RECORD_H
+
+/* The recorder and the player, two backends: arguments (JSON objects, for weir_child_config.args), commands, events.
+ *
+ * "record/recorder" reads a stream and writes Matroska files, raw video straight from the ring's slots:
+ *	"directory"    where to; made if it is not there; required
+ *	"name"         files are NAME-YYYYMMDDTHHMMSS.uuuuuuZ.mkv (UTC, of their first frame), NAME.jsonl tells of the
+ *	               complete ones; default "stream". One recorder of a name at a time in a directory
+ *	"segment_s", "segment_mb"  a new file begins when one is so long or so big; default 60 and 1024. A file of
+ *	               packets begins with a key frame
+ *	"quota_mb"     of all files of this name: the oldest are deleted for it; default none
+ *	"floor_mb"     stays free on the disk, the same way; default 256
+ *	"sync"         what outlives a power failure: "file" (default): what the index tells of; "cluster": what is
+ *	               committed, a second at most is not; "never": whatever the kernel has written by itself.
+ *	               A recorder that is killed loses at most what is not committed, whichever it is
+ *	"lossless"     when the disk is full, gone or slow: hold on to frames, so that the ring slows the source (as
+ *long as the policy lets it); default: drop frames and count them "engine"       "auto" (default): io_uring, and plain
+ *writes where that is forbidden; "plain" "before_s", "after_s", "memory_mb"  with one of the first two given it records
+ *events only: from so long before WEIR_COMMAND_RECORD_EVENT until so long after the last one; what was before is kept
+ *in memory, by default at most 256 MiB Its policy should be lossless or drop-oldest with async_io set and max_held 8 or
+ *more: that many frames are on their way to the disk at a time. Give it time to finish: stop_ns 10 s.
+ *
+ * "record/player" reads such files, or one with nothing but raw frames, and writes a stream:
+ *	"source"       a file, or a directory of one recorder: all its files in order; required
+ *	"lossless"     every frame, as fast as the readers take them; else a reader that is slow delays nothing
+ *	"pace"         how many times as fast as it was; default 1, 0: as fast as possible; with lossless: 0
+ *	"loop"         from the beginning again when it has ended
+ *	"start_s"      where to begin; default 0
+ *	"raw"          {"format":"NV12","width":…,"height":…,"fps":…}: the file holds frames like this and nothing else
+ *	"slots", "engine"  as above */
+
+#include <weir/message.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum weir_record_message {
+	/* to the recorder */
+	WEIR_COMMAND_RECORD_EVENT = 0x5200,  /* something has happened: no data */
+	WEIR_COMMAND_RECORD_STATUS = 0x5201, /* a call: the answer is struct weir_record_status */
+	/* from the recorder: struct weir_record_status, when a file is complete, when the state changes, at the end */
+	WEIR_EVENT_RECORD = 0x5210,
+	/* to the player */
+	WEIR_COMMAND_REPLAY_SEEK =
+		0x5220, /* data: int64_t, ns from the beginning; goes on at the key frame before it */
+};
+
+enum weir_record_state {
+	WEIR_RECORD_IDLE = 0, /* no frame yet, or no event */
+	WEIR_RECORD_ACTIVE,
+	WEIR_RECORD_BLOCKED, /* the disk does not take frames: text says why; it is tried again every second */
+};
+
+/* Counters of one life of a recorder. frames = committed + lost + what is on its way. */
+struct weir_record_status {
+	uint32_t state;	       /* enum weir_record_state */
+	uint32_t is_uring;     /* 1: io_uring; 0: plain writes */
+	uint64_t frames;       /* that came */
+	uint64_t committed;    /* of them, those that are in files */
+	uint64_t overtaken;    /* that the ring did not deliver, or the source lost: dropped_before */
+	uint64_t refused;      /* that no file took: disk full, none open */
+	uint64_t failed;       /* that were in a file that failed */
+	uint64_t before_key;   /* that came before the first key frame, or were no whole pictures */
+	uint64_t files, bytes; /* complete ones */
+	uint64_t deleted;      /* files, for the quota or for free space */
+	uint64_t recovered;    /* files of a recorder that died, found at the start */
+	char text[160];	       /* of the last error, for people; "" none */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "recorder.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <weir/log.h>
+
+#define SECOND_NS     INT64_C(1000000000)
+#define MIB	      UINT64_C(1048576)
+#define NAME_TRIES    100
+#define CLUSTER_BYTES (32 * MIB) /* raw: what is lost by a kill is about two of them */
+#define PACKETS_BYTES (2 * MIB)
+#define RESERVE_BYTES (16 * MIB) /* of packets, at a time */
+
+static int may_reserve(void *data, uint64_t bytes)
+{
+	struct file *file = data;
+	int r = store_reserve(file->recorder->store, bytes);
+
+	if (r == 0)
+		file->reserved += bytes;
+	return r;
+}
+
+static void release(void *data, struct item *item)
+{
+	struct file *file = data;
+
+	item_free_back(file->recorder, item);
+}
+
+static int64_t wall_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+static int make(struct recorder *recorder, struct file *file, const struct item *first)
+{
+	const struct recorder_options *options = &recorder->options;
+	const bool raw = recorder->format.kind == WEIR_KIND_VIDEO;
+	int64_t wall_ns = first->frame.wall_ns > 0 ? first->frame.wall_ns : wall_now_ns();
+	char name[SEGMENT_NAME_BYTES];
+	struct segment_config config = {
+		.engine = recorder->engine,
+		.directory_fd = store_directory(recorder->store),
+		.name = name,
+		.format = &recorder->format,
+		.codec = &recorder->codec,
+		.sync = options->sync,
+		.cluster_bytes = raw ? CLUSTER_BYTES : PACKETS_BYTES,
+		.cluster_ns = SECOND_NS,
+		/* Raw video fills what it may have soon; reserving waits for all writes, so it is done once. */
+		.reserve_bytes = raw ? options->segment_bytes + 2 * CLUSTER_BYTES : RESERVE_BYTES,
+		.may_reserve = may_reserve,
+		.release = release,
+		.data = file,
+	};
+	int r = -EEXIST;
+
+	if (options->quota_bytes > 0 && config.reserve_bytes > options->quota_bytes / 2)
+		config.reserve_bytes = matroska_pages(options->quota_bytes / 4);
+	/* Another file of the same microsecond is of a former life. */
+	for (int i = 0; r == -EEXIST && i < NAME_TRIES; i++) {
+		store_unreserve(recorder->store, file->reserved);
+		file->reserved = 0;
+		store_name(recorder->store, wall_ns + i * 1000, name);
+		r = segment_create(&file->segment, &config, first);
+	}
+	return r;
+}
+
+static int open_file(struct recorder *recorder, const struct item *first)
+{
+	struct file *file = calloc(1, sizeof(*file));
+	int r;
+
+	if (file == NULL)
+		return -ENOMEM;
+	file->recorder = recorder;
+	r = make(recorder, file, first);
+	if (r < 0) {
+		store_unreserve(recorder->store, file->reserved);
+		free(file);
+		return r;
+	}
+	file->next = recorder->files;
+	recorder->files = recorder->file = file;
+	if (recorder->status.state != WEIR_RECORD_ACTIVE) {
+		recorder->status.state = WEIR_RECORD_ACTIVE;
+		recorder->status.text[0] = recorder->told[0] = '\0';
+		recorder_tell_back(recorder);
+	}
+	return 0;
+}
+
+void files_finish(struct recorder *recorder)
+{
+	struct file *file = recorder->file;
+
+	if (file == NULL)
+		return;
+	recorder->file = NULL;
+	file->dropped = recorder->file_dropped;
+	recorder->file_dropped = 0;
+	segment_finish(file->segment);
+}
+
+static bool is_full(const struct recorder *recorder)
+{
+	struct segment_stats stats;
+
+	segment_stats(recorder->file->segment, &stats);
+	return stats.span_ns >= recorder->options.segment_ns || stats.bytes >= recorder->options.segment_bytes;
+}
+
+/* What cannot be written now waits, if the source can be slowed; else it is dropped. True: the queue goes on. */
+static bool refuse_back(struct recorder *recorder)
+{
+	if (recorder->options.lossless && !recorder->leaving)
+		return false;
+	recorder_drop(recorder, &recorder->status.refused, 1);
+	item_free_back(recorder, list_take(&recorder->queue));
+	return true;
+}
+
+/* True: the first item is taken care of, or something else may be possible for it now. */
+static bool place_back(struct recorder *recorder, struct item *item)
+{
+	const bool key = item_is_key(recorder, item);
+	int r;
+
+	if (recorder->file != NULL && key && is_full(recorder))
+		files_finish(recorder);
+	if (recorder->file == NULL && !key) {
+		recorder_drop(recorder, &recorder->status.before_key, 1);
+		item_free_back(recorder, list_take(&recorder->queue));
+		return true;
+	}
+	if (recorder->file == NULL) {
+		if (recorder_now_ns() < recorder->retry_ns)
+			return refuse_back(recorder);
+		r = open_file(recorder, item);
+		if (r < 0) {
+			recorder->retry_ns = recorder_now_ns() + SECOND_NS;
+			recorder_block(recorder, r, "cannot begin a file");
+			return refuse_back(recorder);
+		}
+	}
+	list_take(&recorder->queue);
+	r = segment_put(recorder->file->segment, item);
+	if (r == 0)
+		return true;
+	/* Back to where it was. */
+	item->next = recorder->queue.first;
+	if (item->next == NULL)
+		recorder->queue.end = &item->next;
+	recorder->queue.first = item;
+	recorder->queue.count++;
+	recorder->queue.bytes += item->frame.size_bytes;
+	if (r == -EAGAIN)
+		return false;
+	/* The next file finds room if there is any. */
+	if (r != -ENOSPC && r != -EDQUOT) {
+		recorder->retry_ns = recorder_now_ns() + SECOND_NS;
+		recorder_block(recorder, r, "cannot write");
+	}
+	files_finish(recorder);
+	return true;
+}
+
+void files_pump_back(struct recorder *recorder)
+{
+	while (recorder->queue.first != NULL && place_back(recorder, recorder->queue.first))
+		;
+	engine_flush(recorder->engine);
+}
+
+static void see_off_back(struct recorder *recorder, struct file *file, const struct segment_stats *stats)
+{
+	int r = 0;
+
+	store_unreserve(recorder->store, file->reserved);
+	recorder->status.failed += stats->frames - stats->committed_frames;
+	if (stats->committed_frames > 0) {
+		r = store_enter(recorder->store, segment_format(file->segment), stats,
+			file->dropped + stats->frames - stats->committed_frames);
+		recorder->status.files++;
+		recorder->status.bytes += stats->committed_bytes;
+	}
+	if (r < 0)
+		weir_log(WEIR_LOG_WARNING, "recorder", "%s is complete, but the index could not be written: %s",
+			stats->name, strerror(-r));
+	if (stats->error < 0) {
+		recorder->retry_ns = recorder_now_ns() + SECOND_NS;
+		recorder_block(recorder, stats->error, "cannot write");
+	}
+	segment_free(&file->segment);
+	recorder_tell_back(recorder);
+}
+
+void files_sweep_back(struct recorder *recorder)
+{
+	uint64_t committed = recorder->committed_before;
+	struct file **link = &recorder->files;
+
+	while (*link != NULL) {
+		struct file *file = *link;
+		struct segment_stats stats;
+
+		segment_stats(file->segment, &stats);
+		if (stats.error < 0 && file == recorder->file)
+			files_finish(recorder);
+		segment_stats(file->segment, &stats);
+		if (!stats.over) {
+			committed += stats.committed_frames;
+			link = &file->next;
+			continue;
+		}
+		assert(file != recorder->file);
+		*link = file->next;
+		recorder->committed_before += stats.committed_frames;
+		committed += stats.committed_frames;
+		recorder->status.committed = committed;
+		see_off_back(recorder, file, &stats);
+		free(file);
+	}
+	recorder->status.committed = committed;
+}
