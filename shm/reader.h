@@ -43,6 +43,10 @@ static inline void reader_add(_Atomic uint64_t *counter, uint64_t more)
 		counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
+/* Acquires the last frame once more, for nothing: the code and the lines that the next one needs, cold after a pause,
+ * are warm then. */
+void reader_rehearse(const struct weir_reader *reader);
+
 /* Begins at the start that the writer granted. False: it has not granted yet. */
 bool reader_join(struct weir_reader *reader);
 

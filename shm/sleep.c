@@ -71,22 +71,30 @@ int weir_reader_set_spin(struct weir_reader *reader, int64_t spin_ns)
 	return 0;
 }
 
+#define REHEARSE_NS 20000 /* so often while it spins: other work on this CPU makes the caches cold again */
+
 /* Sleeps until shortly before the next frame is due by the cadence, then spins. True: there is something. */
 static bool spin(struct weir_reader *reader, int64_t deadline_ns)
 {
 	int64_t expected_ns = reader->arrived_ns + reader->cadence_ns;
 	int64_t from_ns = expected_ns - reader->spin_ns / 2, until_ns = expected_ns + reader->spin_ns / 2;
+	int64_t rehearse_ns = 0;
 
 	if (clock_now_ns() < from_ns && from_ns < deadline_ns)
 		sleep_until(reader, from_ns);
 	if (until_ns > deadline_ns)
 		until_ns = deadline_ns;
-	for (int64_t now_ns = clock_now_ns(); now_ns >= from_ns && now_ns < until_ns; now_ns = clock_now_ns())
+	for (int64_t now_ns = clock_now_ns(); now_ns >= from_ns && now_ns < until_ns; now_ns = clock_now_ns()) {
+		if (now_ns >= rehearse_ns) {
+			reader_rehearse(reader);
+			rehearse_ns = now_ns + REHEARSE_NS;
+		}
 		for (int i = 0; i < 16; i++) {
 			if (reader_is_ready(reader))
 				return true;
 			relax();
 		}
+	}
 	return reader_is_ready(reader);
 }
 

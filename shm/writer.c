@@ -78,6 +78,17 @@ static void note_low_water(struct weir_writer *writer)
 		atomic_store_explicit(&writer->head->free_low_water, writer->free_count, memory_order_relaxed);
 }
 
+/* Few hot slots beat many cold ones, but the lines of the one that was freed last are still in its reader's cache: the
+ * one before it is taken (4 slots then cost what 4 buffers taken in turn do, and 20 slots cost no more). */
+static uint32_t take_free(struct weir_writer *writer)
+{
+	uint32_t at = writer->free_count > 1 ? writer->free_count - 2 : 0;
+	uint32_t slot = writer->free[at];
+
+	writer->free[at] = writer->free[--writer->free_count];
+	return slot;
+}
+
 int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint8_t **payload)
 {
 	uint32_t slot;
@@ -94,7 +105,7 @@ int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint
 		note_low_water(writer);
 		return -EAGAIN;
 	}
-	slot = writer->free[--writer->free_count];
+	slot = take_free(writer);
 	note_low_water(writer);
 	writer->slot[slot].state = SLOT_LOAN;
 	writer->loans++;

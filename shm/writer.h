@@ -59,7 +59,7 @@ struct weir_writer {
 	uint64_t refilled_ticks;
 	uint64_t space_epoch;
 	uint32_t free_count;
-	uint16_t free[WEIR_SLOTS_MAX]; /* a stack: few hot slots beat many cold ones */
+	uint16_t free[WEIR_SLOTS_MAX]; /* a stack, but see take_free() */
 	struct slot slot[WEIR_SLOTS_MAX];
 	struct writer_end end[WEIR_READERS_MAX];
 };

@@ -84,7 +84,8 @@ static int bare_write_back(void *context, uint32_t index)
 
 	pace_begin_back(&pace);
 	for (uint32_t i = 1; i <= pace.count; i++) {
-		atomic_store_explicit(bare->stamp_ns, pace_next_back(&pace), memory_order_release);
+		atomic_store_explicit(bare->stamp_ns, pace_next_back(&pace), memory_order_relaxed);
+		atomic_store_explicit(&page->sent, i, memory_order_release);
 		eventfd_write(bare->fd, 1);
 	}
 	return 0;
@@ -110,6 +111,35 @@ static int bare_read_back(void *context, uint32_t index)
 	return 0;
 }
 
+static int line_read_back(void *context, uint32_t index)
+{
+	const struct bare *bare = context;
+	struct pace pace;
+	uint32_t turns = 0, last = 0;
+
+	pace_begin_back(&pace);
+	while (last < pace.count) {
+		uint32_t sent = atomic_load_explicit(&page->sent, memory_order_acquire);
+
+		if (sent != last)
+			pace_note_back(&pace, sent, atomic_load_explicit(bare->stamp_ns, memory_order_relaxed));
+		else
+			spin_once(&turns);
+		last = sent;
+	}
+	pace_end_back(&pace);
+	return 0;
+}
+
+static int run_line(double *figure, uint32_t unused)
+{
+	struct bare bare = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .stamp_ns = &page->time_ns };
+	int r = bench_pair(figure, bare_write_back, line_read_back, &bare);
+
+	close(bare.fd);
+	return r;
+}
+
 static int run_bare(double *figure, uint32_t unused)
 {
 	struct bare bare = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .stamp_ns = &page->time_ns };
@@ -119,12 +149,13 @@ static int run_bare(double *figure, uint32_t unused)
 	return r;
 }
 
-enum { SLEEPING, RAW, SPINNING, IOX, ZMQ_PACED };
+enum { SLEEPING, RAW, SPINNING, LINE, IOX, ZMQ_PACED };
 
 static const struct contender contenders[] = {
 	[SLEEPING] = { "Weir, poll", run_ring, 0 },
 	[RAW] = { "raw eventfd", run_bare, 0 },
 	[SPINNING] = { "Weir, spin_ns 1 ms", run_ring, SPIN_NS },
+	[LINE] = { "spin on one line", run_line, 0 },
 	[IOX] = { "iceoryx WaitSet", ICEORYX(iceoryx_paced), 0 },
 	[ZMQ_PACED] = { "ZeroMQ", ZMQ(zmq_paced), 0 },
 };
@@ -134,6 +165,7 @@ static const struct row rows[] = {
 	{ "the same beside iceoryx", SLEEPING, IOX },
 	{ "the same beside ZeroMQ", SLEEPING, ZMQ_PACED },
 	{ "one way at 60 fps, p50, spin_ns 1 ms", SPINNING, NO_PEER, .bar = 3 },
+	{ "the same beside a line and no ring", SPINNING, LINE },
 };
 
 const struct group paced_group = { "paced", "µs", 8, 1, contenders, COUNT_OF(contenders), rows, COUNT_OF(rows) };

@@ -277,6 +277,30 @@ static void a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped(void **
 	fixture_close(&f);
 }
 
+static void a_wait_that_spins_delivers_and_counts_nothing(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS });
+	assert_int_equal(weir_reader_set_spin(f.reader[0], 4000000), 0);
+	for (uint64_t i = 1; i <= 5; i++) {
+		fixture_publish_many(&f, 1);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(frame.sequence, i);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+		weir_reader_wait(f.reader[0], fixture_now_ns() + 2000000);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), -EAGAIN);
+	}
+	assert_int_equal(stats_of(&f, 0).delivered, 5);
+	assert_int_equal(stats_of(&f, 0).last, 5);
+	assert_int_equal(stats_of(&f, 0).cursor, 6);
+	assert_int_equal(stats_of(&f, 0).held, 0);
+	assert_int_equal(stats_of(&f, 0).overtaken, 0);
+	fixture_close(&f);
+}
+
 static void a_spinning_wait_still_ends_by_its_deadline(void **state)
 {
 	struct weir_frame frame;
@@ -311,6 +335,7 @@ int main(void)
 		cmocka_unit_test(the_latency_histogram_counts_from_capture_to_acquire),
 		cmocka_unit_test(an_observer_sees_the_counters_and_cannot_write),
 		cmocka_unit_test(a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped),
+		cmocka_unit_test(a_wait_that_spins_delivers_and_counts_nothing),
 		cmocka_unit_test(a_spinning_wait_still_ends_by_its_deadline),
 	};
 
