@@ -9,6 +9,9 @@
 #include "handover.h"
 #include "segment.h"
 
+/* No more announcements than this are taken at once: a server can send without end. */
+#define MESSAGES_MAX 16
+
 struct weir_client {
 	int socket;
 	int server_pid;
@@ -43,9 +46,9 @@ int weir_client_dispatch(struct weir_client *client)
 {
 	struct weir_ring_fds fds = { 0 };
 	struct handover message;
-	int r;
+	int r = 0;
 
-	while ((r = handover_receive(client->socket, &message, &fds)) == 0) {
+	for (int i = 0; i < MESSAGES_MAX && (r = handover_receive(client->socket, &message, &fds)) == 0; i++) {
 		if (message.type == HANDOVER_REFUSE) {
 			weir_ring_fds_close(&fds);
 			return message.status < 0 ? message.status : -EPROTO;
@@ -75,7 +78,7 @@ int weir_client_connect(struct weir_client **client, const struct weir_client_co
 	struct handover hello = { .type = HANDOVER_HELLO, .observe = config->observe, .policy = config->policy };
 	struct weir_client *made = calloc(1, sizeof(*made));
 	struct sockaddr_un address;
-	struct ucred credentials;
+	struct ucred credentials = { 0 };
 	socklen_t length, bytes = sizeof(credentials);
 	int r = -ENOMEM;
 
@@ -96,8 +99,8 @@ int weir_client_connect(struct weir_client **client, const struct weir_client_co
 		}
 		poll(NULL, 0, 5);
 	}
-	if (getsockopt(made->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) == 0)
-		made->server_pid = credentials.pid;
+	getsockopt(made->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes);
+	made->server_pid = credentials.pid;
 	r = handover_send(made->socket, &hello, NULL);
 	if (r == 0)
 		r = wait_for_ring(made, deadline_ns);

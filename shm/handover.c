@@ -27,7 +27,7 @@ int handover_address(struct sockaddr_un *address, socklen_t *length, const char 
 
 union fd_buffer {
 	char bytes[CMSG_SPACE(sizeof(int) * WEIR_RING_FDS_MAX)];
-	struct cmsghdr align;
+	struct cmsghdr first;
 };
 
 int handover_send(int socket, struct handover *message, const struct weir_ring_fds *fds)
@@ -52,12 +52,11 @@ int handover_send(int socket, struct handover *message, const struct weir_ring_f
 			}
 	}
 	if (count != 0) {
-		struct cmsghdr *control;
+		struct cmsghdr *control = &buffer.first;
 
 		memset(&buffer, 0, sizeof(buffer));
 		header.msg_control = buffer.bytes;
 		header.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		control = CMSG_FIRSTHDR(&header);
 		control->cmsg_level = SOL_SOCKET;
 		control->cmsg_type = SCM_RIGHTS;
 		control->cmsg_len = CMSG_LEN(sizeof(int) * count);
@@ -66,27 +65,16 @@ int handover_send(int socket, struct handover *message, const struct weir_ring_f
 	return sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Collects all descriptors that came, whatever the message says. */
+/* Collects all descriptors that came, whatever the message says. The kernel puts them into one SCM_RIGHTS, no more of
+ * them than the buffer has room for; we have asked it for nothing else. */
 static size_t take_fds(struct msghdr *header, int list[WEIR_RING_FDS_MAX])
 {
-	size_t count = 0;
+	const struct cmsghdr *control = CMSG_FIRSTHDR(header);
+	size_t bytes = control != NULL ? control->cmsg_len - CMSG_LEN(0) : 0;
 
-	for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
-		size_t here = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < here; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(fd));
-			if (count < WEIR_RING_FDS_MAX)
-				list[count++] = fd;
-			else
-				close(fd);
-		}
-	}
-	return count;
+	if (bytes != 0)
+		memcpy(list, CMSG_DATA(control), bytes);
+	return bytes / sizeof(int);
 }
 
 /* Puts the descriptors where the message says. False: the numbers do not agree. */
@@ -123,7 +111,7 @@ int handover_receive(int socket, struct handover *message, struct weir_ring_fds 
 	size_t count;
 
 	if (bytes < 0)
-		return errno == EAGAIN || errno == EINTR ? -EAGAIN : -EPIPE;
+		return errno == EAGAIN ? -EAGAIN : -EPIPE;
 	count = take_fds(&header, list);
 	if (bytes == 0 && count == 0)
 		return -EPIPE;

@@ -16,6 +16,9 @@ struct listen {
 	int fd;	     /* -1: none */
 };
 
+/* How long it waits for another server that is just starting in the same folder. */
+#define LISTEN_WAIT_NS INT64_C(1000000000)
+
 /* As weir_server_create() says. After a failure, too, listen_close() ends it. */
 int listen_open(struct listen *listener, const char *path, uint32_t mode, int backlog, int *owner_pid);
 void listen_close(struct listen *listener);

@@ -7,17 +7,21 @@
 #include "ring.h"
 #include "segment.h"
 
+static void share_nothing(struct weir_ring_fds *fds)
+{
+	fds->fd[fds->count++] = -1;
+}
+
 static int share(struct weir_ring_fds *fds, int fd, bool readonly)
 {
 	int copy;
 
-	if (fd < 0)
-		copy = -1;
-	else if (readonly)
-		copy = segment_reopen_readonly(fd);
-	else
-		copy = segment_dup(fd);
-	if (fd >= 0 && copy < 0)
+	if (fd < 0) {
+		share_nothing(fds);
+		return 0;
+	}
+	copy = readonly ? segment_reopen_readonly(fd) : segment_dup(fd);
+	if (copy < 0)
 		return copy;
 	fds->fd[fds->count++] = copy;
 	return 0;
@@ -94,13 +98,17 @@ int weir_ring_observer_fds(struct weir_ring *ring, struct weir_ring_fds *fds)
 	struct weir_ring_fds made = { .role = RING_ROLE_OBSERVER };
 	int r;
 
-	if ((r = share(&made, -1, true)) < 0 || (r = share(&made, ring->head_fd, true)) < 0 ||
-		(r = share(&made, ring->request_fd, true)) < 0 || (r = share(&made, -1, true)) < 0)
+	share_nothing(&made);
+	if ((r = share(&made, ring->head_fd, true)) < 0 || (r = share(&made, ring->request_fd, true)) < 0)
 		goto fail;
-	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
-		if ((r = share(&made, ring->end[i].fd, true)) < 0 || (r = share(&made, -1, true)) < 0 ||
-			(r = share(&made, -1, true)) < 0)
+	share_nothing(&made);
+	for (uint32_t i = 0; i < ring->geometry.end_count; i++) {
+		r = share(&made, ring->end[i].fd, true);
+		if (r < 0)
 			goto fail;
+		share_nothing(&made);
+		share_nothing(&made);
+	}
 	*fds = made;
 	return 0;
 fail:
