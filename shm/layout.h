@@ -117,8 +117,10 @@ struct grant {
 	alignas(LAYOUT_LINE) _Atomic uint64_t ack;
 	_Atomic uint64_t start; /* the first sequence that this reader may get */
 	_Atomic uint32_t stalled;
-	/* For a lossy reader with every_nth or max_fps: the newest frames that are due for it, They are
-	 * protected like those from `retired` on, though they may be older. */
+	/* For a lossy reader with every_nth or max_fps: how many frames were due for it, the one being published
+	 * included; and the newest of them. They are protected like those from `retired` on, though they may be older.
+	 */
+	_Atomic uint64_t due_count;
 	struct due {
 		alignas(16) _Atomic uint64_t word; /* like an order word; 0: none, or being changed */
 		_Atomic uint64_t ordinal;	   /* how many frames were due for this reader up to this one */

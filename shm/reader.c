@@ -2,7 +2,6 @@
 #include "reader.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ring.h"
@@ -40,9 +39,28 @@ struct candidate {
 	_Atomic uint64_t *word;
 };
 
+/* model: Unannounced. A writer that died between `published` and the due word: the frame counts. */
+static struct candidate choose_unannounced(const struct weir_reader *reader)
+{
+	uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
+	_Atomic uint64_t *order = &reader->order[published & (reader->geometry.order_count - 1)];
+	uint64_t slot = atomic_load_explicit(order, memory_order_acquire) & ORDER_SLOT_MASK;
+
+	if (published < reader->next || slot >= reader->geometry.slot_count ||
+		(*(volatile uint32_t *)&reader->descriptor[slot].due >> reader->index & 1) == 0)
+		return (struct candidate){ 0 };
+	return (struct candidate){
+		.sequence = published,
+		.ordinal = atomic_load_explicit(&reader->grant->due_count, memory_order_relaxed),
+		.word = order,
+	};
+}
+
 /* The oldest of the due frames that we have not had yet. */
 static struct candidate choose_due(const struct weir_reader *reader)
 {
+	/* First, so that all that is read after it is the writer's last word. */
+	bool gone = atomic_load_explicit(&reader->request->writer_gone, memory_order_acquire) != 0;
 	struct candidate best = { 0 };
 
 	for (uint32_t i = 0; i < reader->policy.depth; i++) {
@@ -55,7 +73,7 @@ static struct candidate choose_due(const struct weir_reader *reader)
 			best.word = &due->word;
 		}
 	}
-	return best;
+	return best.sequence == 0 && gone ? choose_unannounced(reader) : best;
 }
 
 static struct candidate choose(const struct weir_reader *reader, uint64_t published)
@@ -115,8 +133,21 @@ static bool pin(struct weir_reader *reader, uint32_t index, const struct candida
 		*slot = word & ORDER_SLOT_MASK;
 		return true;
 	}
-	atomic_store_explicit(&reader->end->pin[index], 0, memory_order_release);
 	return false;
+}
+
+/* model: Release. Clear the pin, fence, look whether the writer sleeps for want of a slot. */
+static void unpin(struct weir_reader *reader, uint32_t index)
+{
+	uint64_t space;
+
+	atomic_store_explicit(&reader->end->pin[index], 0, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	space = atomic_load_explicit(&reader->head->space, memory_order_relaxed);
+	if ((space & SLEEP_ASLEEP) != 0 && space != reader->space_rung) {
+		reader->space_rung = space;
+		wake_ring(reader->space_fd, reader->geometry.has_sockets);
+	}
 }
 
 /* Copies the descriptor, checks the copy, uses the copy: its writer may change it at any moment. */
@@ -222,13 +253,15 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 
 		if (candidate.sequence == 0)
 			return idle_status(reader);
-		if (!pin(reader, index, &candidate, &slot))
+		if (!pin(reader, index, &candidate, &slot)) {
+			unpin(reader, index);
 			continue;
+		}
 		__builtin_prefetch(reader->data + (size_t)slot * reader->geometry.slot_bytes);
 		copy = read_descriptor(reader, slot);
 		if (reader->filters && !reader->picks && (copy.due >> reader->index & 1) == 0) {
-			atomic_store_explicit(&reader->end->pin[index], 0, memory_order_release);
 			advance(reader, &candidate, false);
+			unpin(reader, index);
 			tries = 0;
 			passed++;
 			continue;
@@ -265,130 +298,18 @@ void reader_rehearse(const struct weir_reader *reader)
 
 	own.end = &scratch;
 	own.next = own.last;
+	own.space_rung = atomic_load_explicit(&own.head->space, memory_order_relaxed); /* there is nothing to give up */
 	memset(own.held, 0, sizeof(own.held));
 	if (own.next != 0)
 		take_next(&own, &frame, 0);
 }
 
-/* model: Release. Clear the pin, fence, look whether the writer sleeps for want of a slot. */
 int weir_reader_release(struct weir_reader *reader, const struct weir_frame *frame)
 {
-	uint64_t space;
-
 	if (frame->pin >= reader->policy.max_held || frame->sequence == 0 ||
 		reader->held[frame->pin] != frame->sequence)
 		return -EINVAL;
 	reader->held[frame->pin] = 0;
-	atomic_store_explicit(&reader->end->pin[frame->pin], 0, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);
-	space = atomic_load_explicit(&reader->head->space, memory_order_relaxed);
-	if ((space & SLEEP_ASLEEP) != 0 && space != reader->space_rung) {
-		reader->space_rung = space;
-		wake_ring(reader->space_fd, reader->geometry.has_sockets);
-	}
+	unpin(reader, frame->pin);
 	return 0;
-}
-
-/* --- opening -------------------------------------------------------------------------------------------------------
- */
-
-const struct weir_format *weir_reader_format(const struct weir_reader *reader)
-{
-	return &reader->geometry.format;
-}
-
-uint64_t weir_reader_generation(const struct weir_reader *reader)
-{
-	return reader->geometry.generation;
-}
-
-static int take_ring(struct weir_reader *reader, struct weir_ring_fds *fds)
-{
-	int *end_fd = &fds->fd[RING_FD_ENDS];
-	uint64_t word;
-	int r = segment_map((void **)&reader->request, fds->fd[RING_FD_REQUEST], layout_request_bytes(), false);
-
-	if (r < 0)
-		return r;
-	reader->geometry = reader->request->geometry;
-	r = layout_check(&reader->geometry);
-	if (r < 0 || fds->end >= reader->geometry.end_count)
-		return -EPROTO;
-	if ((r = segment_map(
-		     (void **)&reader->data, fds->fd[RING_FD_DATA], layout_data_bytes(&reader->geometry), false)) < 0 ||
-		(r = segment_map((void **)&reader->head, fds->fd[RING_FD_HEAD], layout_head_bytes(&reader->geometry),
-			 false)) < 0 ||
-		(r = segment_map((void **)&reader->end, end_fd[RING_END_FD_END], LAYOUT_PAGE, true)) < 0)
-		return r;
-	if (end_fd[RING_END_FD_BELL] >= 0 &&
-		(r = segment_map((void **)&reader->bell, end_fd[RING_END_FD_BELL], LAYOUT_PAGE, true)) < 0)
-		return r;
-	word = atomic_load_explicit(&reader->request->end[fds->end].word, memory_order_acquire);
-	reader->id = word >> VERB_BITS;
-	reader->policy = reader->request->end[fds->end].policy;
-	if (reader->id == 0 || reader->policy.max_held == 0 || reader->policy.max_held > WEIR_HELD_MAX ||
-		reader->policy.depth == 0)
-		return -EPROTO;
-	reader->filters = policy_filters(&reader->policy);
-	reader->picks = policy_picks(&reader->policy);
-	if (reader->picks && reader->policy.depth > WEIR_DUE_MAX)
-		return -EPROTO;
-	reader->index = fds->end;
-	reader->wake_fd = end_fd[RING_END_FD_WAKE];
-	reader->space_fd = reader->geometry.has_sockets ? reader->wake_fd : fds->fd[RING_FD_SPACE];
-	end_fd[RING_END_FD_WAKE] = fds->fd[RING_FD_SPACE] = -1;
-	return 0;
-}
-
-int weir_reader_open(struct weir_reader **reader, struct weir_ring_fds *fds)
-{
-	struct weir_reader *made = NULL;
-	int r = -EINVAL;
-
-	if (fds->role != RING_ROLE_READER || fds->count != RING_FD_ENDS + RING_END_FDS)
-		goto fail;
-	r = -ENOMEM;
-	made = calloc(1, sizeof(*made));
-	if (made == NULL)
-		goto fail;
-	made->wake_fd = made->space_fd = -1;
-	r = take_ring(made, fds);
-	if (r < 0)
-		goto fail;
-	made->order = head_order(made->head);
-	made->descriptor = head_descriptor(made->head, &made->geometry);
-	made->grant = &made->head->grant[made->index];
-	weir_ring_fds_close(fds);
-	*reader = made;
-	return 0;
-fail:
-	weir_ring_fds_close(fds);
-	weir_reader_free(&made);
-	return r;
-}
-
-void weir_reader_free(struct weir_reader **reader)
-{
-	struct weir_reader *old = *reader;
-
-	if (old == NULL)
-		return;
-	if (old->end != NULL) {
-		for (uint32_t i = 0; i < WEIR_HELD_MAX; i++)
-			atomic_store_explicit(&old->end->pin[i], 0, memory_order_release);
-		atomic_store_explicit(&old->end->cursor, UINT64_MAX, memory_order_release);
-		atomic_store_explicit(&old->end->left, 1, memory_order_release);
-		if (old->space_fd >= 0)
-			wake_ring(old->space_fd, old->geometry.has_sockets);
-	}
-	segment_unmap(old->data, layout_data_bytes(&old->geometry));
-	segment_unmap(old->head, layout_head_bytes(&old->geometry));
-	segment_unmap(old->request, layout_request_bytes());
-	segment_unmap(old->end, LAYOUT_PAGE);
-	segment_unmap(old->bell, LAYOUT_PAGE);
-	if (old->space_fd != old->wake_fd)
-		segment_close(&old->space_fd);
-	segment_close(&old->wake_fd);
-	free(old);
-	*reader = NULL;
 }

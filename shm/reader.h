@@ -2,7 +2,8 @@
 #ifndef READER_H
 #define READER_H
 
-/* The reader's own state: what its parts (acquiring in reader.c, sleeping in sleep.c) share. */
+/* The reader's own state: what its parts (acquiring in reader.c, sleeping in sleep.c, opening in reader_open.c) share.
+ */
 
 #include <semaphore.h>
 #include <stdbool.h>

@@ -71,7 +71,7 @@ void writer_refill(struct weir_writer *writer)
 	{
 		const struct writer_end *end = &writer->end[i];
 
-		for (uint32_t j = 0; j < end->policy.depth && policy_picks(&end->policy); j++)
+		for (uint32_t j = 0; j < end->policy.depth && end->picks; j++)
 			if (end->due[j] != 0)
 				mark_pinned(writer, end->due[j]);
 		for (uint32_t j = 0; j < end->policy.max_held; j++) {
@@ -157,8 +157,11 @@ uint32_t writer_judge_due(struct weir_writer *writer, const struct weir_frame *f
 	for (uint32_t bits = writer->filters; bits != 0; bits &= bits - 1) {
 		uint32_t i = (uint32_t)__builtin_ctz(bits);
 
-		if (is_due(&writer->end[i], sequence, time_ns))
-			due |= 1u << i;
+		if (!is_due(&writer->end[i], sequence, time_ns))
+			continue;
+		due |= 1u << i;
+		writer->end[i].ordinal++;
+		atomic_store_explicit(&writer->head->grant[i].due_count, writer->end[i].ordinal, memory_order_relaxed);
 	}
 	writer->due[sequence & (writer->geometry.order_count - 1)] = due;
 	return due;
@@ -172,13 +175,15 @@ void writer_announce_due(struct weir_writer *writer, uint32_t due, uint64_t sequ
 		uint32_t i = (uint32_t)__builtin_ctz(bits);
 		struct writer_end *end = &writer->end[i];
 		struct due *word;
+		uint64_t place;
 
-		if (!policy_picks(&end->policy))
+		if (!end->picks)
 			continue;
-		word = &writer->head->grant[i].due[end->ordinal % end->policy.depth];
-		end->due[end->ordinal % end->policy.depth] = sequence;
+		place = (end->ordinal - 1) % end->policy.depth;
+		word = &writer->head->grant[i].due[place];
+		end->due[place] = sequence;
 		atomic_store_explicit(&word->word, 0, memory_order_seq_cst);
-		atomic_store_explicit(&word->ordinal, ++end->ordinal, memory_order_release);
+		atomic_store_explicit(&word->ordinal, end->ordinal, memory_order_release);
 		atomic_store_explicit(&word->word, sequence << ORDER_SLOT_BITS | slot, memory_order_seq_cst);
 	}
 }

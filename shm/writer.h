@@ -2,7 +2,8 @@
 #ifndef WRITER_H
 #define WRITER_H
 
-/* The writer's own state: what its parts (publishing in writer.c, reuse of slots in retire.c) share. */
+/* The writer's own state: what its parts (publishing in writer.c, reuse of slots in retire.c, opening in writer_open.c)
+ * share. */
 
 #include <semaphore.h>
 #include <stdbool.h>
@@ -32,6 +33,7 @@ struct writer_end {
 	uint64_t ordinal;	    /* frames that were due for it so far */
 	uint64_t due[WEIR_DUE_MAX]; /* the sequences in its due words */
 	int64_t next_due_ns;	    /* max_fps: no frame before this time */
+	bool picks;		    /* policy_picks() when it was granted: a degraded reader does not begin to pick */
 	struct weir_policy policy;
 	struct end *map;
 	sem_t *bell;

@@ -29,6 +29,7 @@ inline Choose()
 #if FILTERED
 	if
 	:: picks(k) ->
+		quiet = load(R, GONE);
 		/* The oldest of the due frames that we have not had. */
 		do
 		:: d < DUES && next != 0 && next <= seen ->
@@ -45,12 +46,36 @@ inline Choose()
 			fi;
 			d++
 		:: else -> d = 0; break
-		od
+		od;
+#ifndef UNANNOUNCED_FORGOTTEN
+		Unannounced()
+#endif
 	:: !picks(k) -> choose_here()
 	fi
 #else
 	choose_here()
 #endif
+}
+
+/* A writer that died between `published` and the due word. */
+inline Unannounced()
+{
+	if
+	:: sequence == 0 && next != 0 && next <= seen && quiet ->
+		atomic {
+			seen = load(R, PUBLISHED);
+			y = load(R, ORDER(seen)) % 8;
+			x = load(R, DESCRIPTOR(y, seen));
+			y = due_in(x, k);
+			sequence = (y -> seen : 0);
+			ordinal = (y -> load(R, COUNT(k)) : 0);
+			chosen = (y -> DUES : 0);
+			x = 0;
+			y = 0;
+			quiet = 0
+		}
+	:: else -> quiet = 0
+	fi
 }
 
 inline choose_here()
@@ -113,7 +138,7 @@ inline Pin()
 /* y: the pin holds. */
 inline Check()
 {
-	x = (picks(k) -> load(R, DUE(k, chosen)) : load(R, ORDER(sequence)));
+	x = (picks(k) && chosen < DUES -> load(R, DUE(k, chosen)) : load(R, ORDER(sequence)));
 	atomic {
 #ifdef NO_CHECK_AFTER_PIN
 		y = x / 8 == sequence;
@@ -236,9 +261,9 @@ inline Acquire()
 				break
 			:: else ->
 				/* Not due. */
-				store_release(R, PIN(k, j), 0);
+				Advance();
 				reader_together {
-					Advance();
+					store_release(R, PIN(k, j), 0);
 					next = sequence + 1;
 					sequence = 0;
 					slot = 0;
@@ -329,7 +354,7 @@ proctype Reader(byte g; byte k; byte id)
 {
 	byte next, start, last, epoch, space_rung, seen, sequence, ordinal, chosen, slot, ended, status, d, j, x, y;
 	byte held[HELD], where[HELD];
-	bit got, gone;
+	bit got, gone, quiet; /* quiet: gone, as Choose saw it */
 	{
 		do
 		:: atomic { has_room && load(R, ACK(k)) == word_of(id, WITHDRAW) } break /* evicted */
@@ -353,7 +378,7 @@ proctype Reader(byte g; byte k; byte id)
 		/* What was published before the end, or before the writer's death, was taken. */
 		atomic {
 			must_not(not_drained, next != 0 && memory[PUBLISHED] >= wanted &&
-				(status == NODATA || status == PIPE && !picks(k)))
+				(status == NODATA || status == PIPE))
 		}
 		if
 		:: held[0] != 0 -> Release(0)

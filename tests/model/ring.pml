@@ -62,7 +62,7 @@ bit started_nowhere, unwanted, wrong_ordinal, lost_wakeup;
 #define due_in(descriptor, k)	   ((descriptor) / 16 >> (k) & 1)
 
 /* Words of generation g. Each has one writer. */
-#define END_WORDS     (5 + HELD + 2 * DUES)
+#define END_WORDS     (6 + HELD + 2 * DUES)
 #define RING_WORDS    (6 + ORDERS + 2 * SLOTS + ENDS * END_WORDS)
 #define WORDS	      (GENERATIONS * RING_WORDS)
 #define PUBLISHED     (RING_WORDS * g)
@@ -87,6 +87,7 @@ bit started_nowhere, unwanted, wrong_ordinal, lost_wakeup;
 #define PIN(k, j)     (END(k) + 5 + j)
 #define DUE(k, d)     (END(k) + 5 + HELD + 2 * (d))
 #define ORDINAL(k, d) (END(k) + 6 + HELD + 2 * (d))
+#define COUNT(k)      (END(k) + 5 + HELD + 2 * DUES)
 
 #define PROCESSES (1 + GENERATIONS * ENDS)
 #define W	  0		     /* the writer of any generation: its forerunner is dead and drained */

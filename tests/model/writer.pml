@@ -39,6 +39,7 @@ inline Attend()
 				if
 				:: is_new && picks(i) ->
 					store(W, DUE(i, 0), 0);
+					store(W, COUNT(i), 0);
 #if DUES > 1
 					store(W, DUE(i, 1), 0);
 					due[i * DUES + 1] = 0;
@@ -327,6 +328,19 @@ inline Publish()
 	}
 #endif
 	writer_together {
+#if FILTERED
+		/* due_count */
+		if
+		:: granted(0) && picks(0) && (y & 1) -> store(W, COUNT(0), ordinal[0] + 1)
+		:: else
+		fi;
+#if ENDS > 1
+		if
+		:: granted(1) && picks(1) && (y & 2) -> store(W, COUNT(1), ordinal[1] + 1)
+		:: else
+		fi;
+#endif
+#endif
 #ifdef PUBLISHED_BEFORE_PAYLOAD
 		store_release(W, PUBLISHED, published + 1);
 #endif

@@ -17,6 +17,10 @@
 #include <weir/reader.h>
 #include <weir/writer.h>
 
+#define LATEST	      ((struct weir_policy){ .mode = WEIR_POLICY_LATEST })
+#define DROP_OLDEST_3 ((struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 3 })
+#define LOSSLESS      ((struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS })
+
 struct fixture {
 	struct weir_ring *ring;
 	struct weir_writer *writer;
@@ -128,6 +132,14 @@ static inline int fixture_try(struct fixture *fixture, uint32_t reader)
 	struct weir_frame frame;
 
 	return weir_reader_acquire(fixture->reader[reader], &frame);
+}
+
+static inline struct weir_end_stats fixture_stats(struct fixture *fixture, uint32_t reader)
+{
+	struct weir_end_stats stats;
+
+	assert_int_equal(weir_ring_end_stats(fixture->ring, fixture->end[reader], &stats), 0);
+	return stats;
 }
 
 #endif

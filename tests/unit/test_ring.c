@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring_fixture.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 static struct weir_ring_config config_8;
-
-#define LATEST	      ((struct weir_policy){ .mode = WEIR_POLICY_LATEST })
-#define DROP_OLDEST_3 ((struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 3 })
-#define LOSSLESS      ((struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS })
 
 static int setup(void **state)
 {
 	config_8 = fixture_config(8);
 	return 0;
-}
-
-static struct weir_end_stats stats_of(struct fixture *fixture, uint32_t reader)
-{
-	struct weir_end_stats stats;
-
-	assert_int_equal(weir_ring_end_stats(fixture->ring, fixture->end[reader], &stats), 0);
-	return stats;
 }
 
 static void a_published_frame_reaches_every_reader_unchanged(void **state)
@@ -41,8 +23,8 @@ static void a_published_frame_reaches_every_reader_unchanged(void **state)
 		fixture_take(&f, 1, sequence);
 		assert_int_equal(fixture_try(&f, 0), -EAGAIN);
 	}
-	assert_int_equal(stats_of(&f, 0).delivered, 100);
-	assert_int_equal(stats_of(&f, 1).overtaken, 0);
+	assert_int_equal(fixture_stats(&f, 0).delivered, 100);
+	assert_int_equal(fixture_stats(&f, 1).overtaken, 0);
 	fixture_close(&f);
 }
 
@@ -74,8 +56,8 @@ static void latest_gives_the_newest_and_counts_what_was_overtaken(void **state)
 	fixture_publish_many(&f, 50);
 	frame = fixture_acquire(&f, 0, 50);
 	assert_int_equal(frame.dropped_before, 49);
-	assert_int_equal(stats_of(&f, 0).overtaken, 49);
-	assert_int_equal(stats_of(&f, 0).delivered, 1);
+	assert_int_equal(fixture_stats(&f, 0).overtaken, 49);
+	assert_int_equal(fixture_stats(&f, 0).delivered, 1);
 	fixture_close(&f);
 }
 
@@ -92,8 +74,8 @@ static void drop_oldest_keeps_a_backlog_of_its_depth(void **state)
 	fixture_take(&f, 0, 20);
 	fixture_take(&f, 0, 21);
 	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
-	assert_int_equal(stats_of(&f, 0).overtaken, 17);
-	assert_int_equal(stats_of(&f, 0).delivered, 4);
+	assert_int_equal(fixture_stats(&f, 0).overtaken, 17);
+	assert_int_equal(fixture_stats(&f, 0).delivered, 4);
 	fixture_close(&f);
 }
 
@@ -110,8 +92,8 @@ static void lossless_makes_the_writer_wait_and_loses_nothing(void **state)
 		assert_in_range(published - sequence + 1, 2, 8);
 		fixture_take(&f, 0, sequence);
 	}
-	assert_int_equal(stats_of(&f, 0).delivered, 200);
-	assert_int_equal(stats_of(&f, 0).overtaken, 0);
+	assert_int_equal(fixture_stats(&f, 0).delivered, 200);
+	assert_int_equal(fixture_stats(&f, 0).overtaken, 0);
 	fixture_close(&f);
 }
 
@@ -152,7 +134,7 @@ static void frames_are_released_in_any_order(void **state)
 	fixture_take(&f, 0, 4);
 	assert_int_equal(weir_reader_release(f.reader[0], &held[2]), 0);
 	assert_int_equal(weir_reader_release(f.reader[0], &held[0]), 0);
-	assert_int_equal(stats_of(&f, 0).held, 0);
+	assert_int_equal(fixture_stats(&f, 0).held, 0);
 	fixture_close(&f);
 }
 
@@ -172,108 +154,6 @@ static void a_lossy_reader_that_holds_all_it_may_never_makes_a_claim_fail(void *
 	fixture_close(&f);
 }
 
-static void attach_is_refused_when_the_slots_do_not_suffice(void **state)
-{
-	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .max_held = 4 };
-	struct fixture f;
-	uint32_t end;
-
-	fixture_open(&f, &config_8);
-	fixture_join(&f, policy);
-	assert_int_equal(weir_ring_slots_needed(f.ring, NULL), 4 + 1 + 2 + 1);
-	assert_int_equal(weir_ring_slots_needed(f.ring, &policy), 12);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -ENOSPC);
-	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
-	weir_writer_attend(f.writer);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
-	fixture_close(&f);
-}
-
-static void a_late_reader_starts_at_the_frame_after_its_grant(void **state)
-{
-	struct fixture f;
-
-	fixture_open(&f, &config_8);
-	fixture_publish_many(&f, 7);
-	fixture_join(&f, LOSSLESS);
-	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
-	fixture_publish_many(&f, 2);
-	fixture_take(&f, 0, 8);
-	fixture_take(&f, 0, 9);
-	assert_int_equal(stats_of(&f, 0).start, 8);
-	fixture_close(&f);
-}
-
-static void a_reader_that_opens_late_misses_nothing_since_its_grant(void **state)
-{
-	struct weir_policy policy = LOSSLESS;
-	struct weir_ring_fds fds;
-	struct fixture f;
-
-	fixture_open(&f, &config_8);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), 0);
-	fixture_publish_many(&f, 3);
-	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
-	assert_int_equal(weir_reader_open(&f.reader[0], &fds), 0);
-	f.readers = 1;
-	fixture_take(&f, 0, 1);
-	fixture_take(&f, 0, 2);
-	fixture_take(&f, 0, 3);
-	fixture_close(&f);
-}
-
-static void a_dead_readers_pins_hold_until_it_is_reaped(void **state)
-{
-	struct weir_frame frame;
-	struct fixture f;
-	uint64_t before;
-
-	fixture_open(&f, &config_8);
-	fixture_join(&f, LOSSLESS);
-	fixture_publish_many(&f, 2);
-	frame = fixture_acquire(&f, 0, 1);
-	while (fixture_publish(&f) == 0)
-		;
-	assert_int_equal(weir_ring_withdraw(f.ring, f.end[0]), 0);
-	fixture_publish_many(&f, 100);
-	fixture_check(&frame);
-	assert_int_equal(fixture_try(&f, 0), -ESTALE);
-	before = stats_of(&f, 0).held;
-	assert_int_equal(before, 1);
-	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
-	fixture_join(&f, LOSSLESS); /* holds back, so that every free slot is used */
-	while (fixture_publish(&f) == 0)
-		;
-	assert_int_not_equal(frame.data[0], (uint8_t)frame.sequence);
-	fixture_close(&f);
-}
-
-static void an_end_is_reused_only_after_the_writer_acknowledged(void **state)
-{
-	struct weir_policy policy = LATEST;
-	struct weir_ring_config config = config_8;
-	struct fixture f;
-	uint32_t end;
-
-	config.ends = 1;
-	fixture_open(&f, &config);
-	fixture_join(&f, policy);
-	fixture_publish_many(&f, 5);
-	fixture_take(&f, 0, 5);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
-	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
-	weir_writer_attend(f.writer);
-	weir_reader_free(&f.reader[0]);
-	f.readers = 0;
-	fixture_join(&f, policy);
-	assert_int_equal(f.end[0], 0);
-	assert_int_equal(stats_of(&f, 0).delivered, 0);
-	fixture_publish_many(&f, 1);
-	fixture_take(&f, 0, 6);
-	fixture_close(&f);
-}
-
 static void a_stalled_lossless_reader_is_degraded_and_told_what_it_lost(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 1000000 };
@@ -283,14 +163,14 @@ static void a_stalled_lossless_reader_is_degraded_and_told_what_it_lost(void **s
 
 	fixture_open(&f, &config_8);
 	fixture_join(&f, policy);
-	while (!stats_of(&f, 0).stalled && fixture_now_ns() < deadline_ns)
+	while (!fixture_stats(&f, 0).stalled && fixture_now_ns() < deadline_ns)
 		fixture_publish(&f);
 	fixture_publish_many(&f, 20);
 	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
 	assert_int_equal(frame.dropped_before, frame.sequence - 1);
 	assert_true(frame.dropped_before >= 20);
 	fixture_check(&frame);
-	assert_int_equal(stats_of(&f, 0).overtaken, frame.dropped_before);
+	assert_int_equal(fixture_stats(&f, 0).overtaken, frame.dropped_before);
 	fixture_close(&f);
 }
 
@@ -302,7 +182,7 @@ static void a_stalled_lossless_reader_is_evicted_if_so_configured(void **state)
 
 	fixture_open(&f, &config_8);
 	fixture_join(&f, policy);
-	while (!stats_of(&f, 0).stalled && fixture_now_ns() < deadline_ns)
+	while (!fixture_stats(&f, 0).stalled && fixture_now_ns() < deadline_ns)
 		fixture_publish(&f);
 	fixture_publish_many(&f, 20);
 	assert_int_equal(fixture_try(&f, 0), -ESTALE);
@@ -418,229 +298,6 @@ static void frames_lost_at_the_source_show_in_dropped_before(void **state)
 	fixture_close(&f);
 }
 
-static bool is_readable(int fd)
-{
-	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
-}
-
-static void only_a_sleeping_reader_is_rung_and_only_once(void **state)
-{
-	struct weir_ring_stats stats;
-	struct fixture f;
-
-	fixture_open(&f, &config_8);
-	fixture_join(&f, LATEST);
-	fixture_publish_many(&f, 3);
-	assert_false(is_readable(weir_reader_fd(f.reader[0])));
-	assert_int_equal(weir_reader_arm(f.reader[0]), 1);
-	fixture_take(&f, 0, 3);
-	assert_int_equal(weir_reader_arm(f.reader[0]), 0);
-	fixture_publish_many(&f, 5);
-	assert_true(is_readable(weir_reader_fd(f.reader[0])));
-	weir_reader_disarm(f.reader[0]);
-	assert_false(is_readable(weir_reader_fd(f.reader[0])));
-	fixture_take(&f, 0, 8);
-	weir_ring_stats(f.ring, &stats);
-	assert_int_equal(stats.rung_eventfd, 1);
-	assert_int_equal(stats.rung_semaphore, 0);
-	assert_int_equal(stats_of(&f, 0).woken_eventfd, 1);
-	fixture_close(&f);
-}
-
-static void a_wait_ends_by_its_deadline_and_by_the_bound(void **state)
-{
-	struct weir_ring_config config = config_8;
-	int64_t start_ns;
-	struct fixture f;
-
-	for (int bells = 0; bells < 2; bells++) {
-		config.no_semaphores = bells == 0;
-		fixture_open(&f, &config);
-		fixture_join(&f, LATEST);
-		start_ns = fixture_now_ns();
-		assert_int_equal(weir_reader_wait(f.reader[0], start_ns - 1), -ETIMEDOUT);
-		assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
-		assert_in_range(fixture_now_ns() - start_ns, WEIR_WAIT_BOUND_NS / 2, 50 * (int64_t)WEIR_WAIT_BOUND_NS);
-		fixture_publish_many(&f, 1);
-		assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
-		fixture_take(&f, 0, 1);
-		fixture_close(&f);
-	}
-}
-
-static void a_writer_that_waits_for_a_slot_is_rung_by_release(void **state)
-{
-	struct weir_frame frame;
-	struct fixture f;
-
-	fixture_open(&f, &config_8);
-	fixture_join(&f, LOSSLESS);
-	while (fixture_publish(&f) == 0)
-		;
-	assert_int_equal(weir_writer_arm(f.writer), 0);
-	weir_writer_disarm(f.writer);
-	assert_int_equal(weir_writer_arm(f.writer), 0);
-	frame = fixture_acquire(&f, 0, 1);
-	assert_false(is_readable(weir_writer_fd(f.writer)));
-	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
-	assert_true(is_readable(weir_writer_fd(f.writer)));
-	weir_writer_disarm(f.writer);
-	assert_int_equal(weir_writer_arm(f.writer), 1);
-	weir_writer_disarm(f.writer);
-	fixture_publish_many(&f, 1);
-	fixture_close(&f);
-}
-
-static void a_reaped_reader_rings_the_waiting_writer(void **state)
-{
-	struct fixture f;
-
-	fixture_open(&f, &config_8);
-	fixture_join(&f, LOSSLESS);
-	while (fixture_publish(&f) == 0)
-		;
-	assert_int_equal(weir_writer_arm(f.writer), 0);
-	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
-	assert_true(is_readable(weir_writer_fd(f.writer)));
-	weir_writer_disarm(f.writer);
-	fixture_publish_many(&f, 100);
-	fixture_close(&f);
-}
-
-static void thirty_two_readers_each_get_their_own(void **state)
-{
-	struct weir_ring_config config = fixture_config(64);
-	struct fixture f;
-	uint32_t end;
-
-	config.ends = WEIR_READERS_MAX;
-	fixture_open(&f, &config);
-	for (int i = 0; i < WEIR_READERS_MAX; i++)
-		fixture_join(&f, i % 2 != 0 ? LOSSLESS : DROP_OLDEST_3);
-	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), -EBUSY);
-	fixture_publish_many(&f, 10);
-	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
-		for (uint64_t sequence = i % 2 != 0 ? 1 : 8; sequence <= 10; sequence++)
-			fixture_take(&f, i, sequence);
-	fixture_close(&f);
-}
-
-static void readers_get_no_writable_mapping(void **state)
-{
-	struct weir_policy policy = LATEST;
-	struct weir_ring_fds fds;
-	struct fixture f;
-	uint32_t end;
-
-	fixture_open(&f, &config_8);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
-	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), 0);
-	for (int i = 0; i < 3; i++) { /* data, head, request */
-		assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[i], 0), MAP_FAILED);
-		assert_int_equal(errno, EACCES);
-	}
-	weir_ring_fds_close(&fds);
-	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
-	assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[2], 0), MAP_FAILED); /* request */
-	assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[4], 0), MAP_FAILED); /* end 0 */
-	weir_ring_fds_close(&fds);
-	fixture_close(&f);
-}
-
-static void a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader(void **state)
-{
-	struct weir_ring_config config = config_8;
-	struct weir_policy policy = LATEST;
-	struct weir_ring_fds fds;
-	struct fixture f;
-	char path[64];
-	uint32_t end;
-	int fd;
-
-	config.backing = WEIR_BACKING_SEALED;
-	assert_int_equal(weir_ring_create(&f.ring, &config), 0);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
-	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), -EAGAIN); /* the writer has not mapped it yet */
-	weir_ring_free(&f.ring);
-
-	fixture_open(&f, &config);
-	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
-	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), 0);
-	for (int i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fds.fd[i]);
-		fd = open(path, O_RDWR);
-		assert_true(fd >= 0); /* a descriptor alone gains nothing */
-		assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
-		assert_int_equal(ftruncate(fd, 0), -1);
-		assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
-		assert_int_equal(pwrite(fd, "x", 1, 0), -1);
-		close(fd);
-	}
-	assert_int_equal(weir_reader_open(&f.reader[0], &fds), 0);
-	f.readers = 1, f.end[0] = end;
-	fixture_publish_many(&f, 4);
-	fixture_take(&f, 0, 4);
-	fixture_close(&f);
-}
-
-static void impossible_configs_are_refused(void **state)
-{
-	struct weir_ring_config config;
-	struct weir_ring *ring;
-
-	config = config_8, config.slot_count = 1;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	config = config_8, config.slot_count = WEIR_SLOTS_MAX + 1;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	config = config_8, config.ends = WEIR_READERS_MAX + 1;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	config = config_8, config.slot_bytes = 16, config.format.payload_bytes = 5000;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	config = config_8, config.loans = 8;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	config = config_8, config.backing = 2;
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-	memset(&config, 0, sizeof(config));
-	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
-}
-
-static void descriptors_of_the_wrong_role_are_refused_and_closed(void **state)
-{
-	struct weir_writer *writer = NULL;
-	struct weir_reader *reader = NULL;
-	struct weir_ring_fds fds;
-	struct fixture f;
-	int fd;
-
-	fixture_open(&f, &config_8);
-	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
-	fd = fds.fd[0];
-	assert_int_equal(weir_reader_open(&reader, &fds), -EINVAL);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
-	assert_int_equal(fds.count, 0);
-	fixture_join(&f, LATEST);
-	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
-	assert_int_equal(weir_writer_open(&writer, &fds), -EINVAL);
-	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
-	assert_int_equal(dup2(fds.fd[3], fds.fd[2]), fds.fd[2]); /* an eventfd instead of the request */
-	assert_int_equal(weir_reader_open(&reader, &fds), -EPROTO);
-	fixture_close(&f);
-}
-
-static void space_says_what_a_ring_takes(void **state)
-{
-	uint64_t needed, available;
-	struct weir_ring_config config = config_8;
-
-	assert_int_equal(weir_format_video(&config.format, WEIR_PIXEL_NV12, 1920, 1080), 0);
-	config.slot_count = 20;
-	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
-	assert_in_range(needed, 20 * 3110400, 20 * 3112960 + 65536 + 8 * 12288);
-	assert_true(available > 0);
-	config.slot_bytes = 1;
-	assert_int_equal(weir_ring_space(&config, &needed, &available), -EINVAL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -652,11 +309,6 @@ int main(void)
 		cmocka_unit_test(a_held_frame_is_not_rewritten),
 		cmocka_unit_test(frames_are_released_in_any_order),
 		cmocka_unit_test(a_lossy_reader_that_holds_all_it_may_never_makes_a_claim_fail),
-		cmocka_unit_test(attach_is_refused_when_the_slots_do_not_suffice),
-		cmocka_unit_test(a_late_reader_starts_at_the_frame_after_its_grant),
-		cmocka_unit_test(a_reader_that_opens_late_misses_nothing_since_its_grant),
-		cmocka_unit_test(a_dead_readers_pins_hold_until_it_is_reaped),
-		cmocka_unit_test(an_end_is_reused_only_after_the_writer_acknowledged),
 		cmocka_unit_test(a_stalled_lossless_reader_is_degraded_and_told_what_it_lost),
 		cmocka_unit_test(a_stalled_lossless_reader_is_evicted_if_so_configured),
 		cmocka_unit_test(the_end_of_a_stream_is_told_after_its_backlog),
@@ -665,16 +317,6 @@ int main(void)
 		cmocka_unit_test(a_kept_slot_is_not_rewritten),
 		cmocka_unit_test(an_oversized_frame_is_refused),
 		cmocka_unit_test(frames_lost_at_the_source_show_in_dropped_before),
-		cmocka_unit_test(only_a_sleeping_reader_is_rung_and_only_once),
-		cmocka_unit_test(a_wait_ends_by_its_deadline_and_by_the_bound),
-		cmocka_unit_test(a_writer_that_waits_for_a_slot_is_rung_by_release),
-		cmocka_unit_test(a_reaped_reader_rings_the_waiting_writer),
-		cmocka_unit_test(thirty_two_readers_each_get_their_own),
-		cmocka_unit_test(readers_get_no_writable_mapping),
-		cmocka_unit_test(a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader),
-		cmocka_unit_test(impossible_configs_are_refused),
-		cmocka_unit_test(descriptors_of_the_wrong_role_are_refused_and_closed),
-		cmocka_unit_test(space_says_what_a_ring_takes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring_fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct weir_ring_config config_8;
+
+static int setup(void **state)
+{
+	config_8 = fixture_config(8);
+	return 0;
+}
+
+static void attach_is_refused_when_the_slots_do_not_suffice(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .max_held = 4 };
+	struct fixture f;
+	uint32_t end;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, policy);
+	assert_int_equal(weir_ring_slots_needed(f.ring, NULL), 4 + 1 + 2 + 1);
+	assert_int_equal(weir_ring_slots_needed(f.ring, &policy), 12);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -ENOSPC);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	weir_writer_attend(f.writer);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
+	fixture_close(&f);
+}
+
+static void a_late_reader_starts_at_the_frame_after_its_grant(void **state)
+{
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_publish_many(&f, 7);
+	fixture_join(&f, LOSSLESS);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	fixture_publish_many(&f, 2);
+	fixture_take(&f, 0, 8);
+	fixture_take(&f, 0, 9);
+	assert_int_equal(fixture_stats(&f, 0).start, 8);
+	fixture_close(&f);
+}
+
+static void a_reader_that_opens_late_misses_nothing_since_its_grant(void **state)
+{
+	struct weir_policy policy = LOSSLESS;
+	struct weir_ring_fds fds;
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), 0);
+	fixture_publish_many(&f, 3);
+	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
+	assert_int_equal(weir_reader_open(&f.reader[0], &fds), 0);
+	f.readers = 1;
+	fixture_take(&f, 0, 1);
+	fixture_take(&f, 0, 2);
+	fixture_take(&f, 0, 3);
+	fixture_close(&f);
+}
+
+static void a_dead_readers_pins_hold_until_it_is_reaped(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+	uint64_t before;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LOSSLESS);
+	fixture_publish_many(&f, 2);
+	frame = fixture_acquire(&f, 0, 1);
+	while (fixture_publish(&f) == 0)
+		;
+	assert_int_equal(weir_ring_withdraw(f.ring, f.end[0]), 0);
+	fixture_publish_many(&f, 100);
+	fixture_check(&frame);
+	assert_int_equal(fixture_try(&f, 0), -ESTALE);
+	before = fixture_stats(&f, 0).held;
+	assert_int_equal(before, 1);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	fixture_join(&f, LOSSLESS); /* holds back, so that every free slot is used */
+	while (fixture_publish(&f) == 0)
+		;
+	assert_int_not_equal(frame.data[0], (uint8_t)frame.sequence);
+	fixture_close(&f);
+}
+
+static void an_end_is_reused_only_after_the_writer_acknowledged(void **state)
+{
+	struct weir_policy policy = LATEST;
+	struct weir_ring_config config = config_8;
+	struct fixture f;
+	uint32_t end;
+
+	config.ends = 1;
+	fixture_open(&f, &config);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 5);
+	fixture_take(&f, 0, 5);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
+	weir_writer_attend(f.writer);
+	weir_reader_free(&f.reader[0]);
+	f.readers = 0;
+	fixture_join(&f, policy);
+	assert_int_equal(f.end[0], 0);
+	assert_int_equal(fixture_stats(&f, 0).delivered, 0);
+	fixture_publish_many(&f, 1);
+	fixture_take(&f, 0, 6);
+	fixture_close(&f);
+}
+
+static void thirty_two_readers_each_get_their_own(void **state)
+{
+	struct weir_ring_config config = fixture_config(64);
+	struct fixture f;
+	uint32_t end;
+
+	config.ends = WEIR_READERS_MAX;
+	fixture_open(&f, &config);
+	for (int i = 0; i < WEIR_READERS_MAX; i++)
+		fixture_join(&f, i % 2 != 0 ? LOSSLESS : DROP_OLDEST_3);
+	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), -EBUSY);
+	fixture_publish_many(&f, 10);
+	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
+		for (uint64_t sequence = i % 2 != 0 ? 1 : 8; sequence <= 10; sequence++)
+			fixture_take(&f, i, sequence);
+	fixture_close(&f);
+}
+
+static void readers_get_no_writable_mapping(void **state)
+{
+	struct weir_policy policy = LATEST;
+	struct weir_ring_fds fds;
+	struct fixture f;
+	uint32_t end;
+
+	fixture_open(&f, &config_8);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
+	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), 0);
+	for (int i = 0; i < 3; i++) { /* data, head, request */
+		assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[i], 0), MAP_FAILED);
+		assert_int_equal(errno, EACCES);
+	}
+	weir_ring_fds_close(&fds);
+	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
+	assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[2], 0), MAP_FAILED); /* request */
+	assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fds.fd[4], 0), MAP_FAILED); /* end 0 */
+	weir_ring_fds_close(&fds);
+	fixture_close(&f);
+}
+
+static void a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader(void **state)
+{
+	struct weir_ring_config config = config_8;
+	struct weir_policy policy = LATEST;
+	struct weir_ring_fds fds;
+	struct fixture f;
+	char path[64];
+	uint32_t end;
+	int fd;
+
+	config.backing = WEIR_BACKING_SEALED;
+	assert_int_equal(weir_ring_create(&f.ring, &config), 0);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
+	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), -EAGAIN); /* the writer has not mapped it yet */
+	weir_ring_free(&f.ring);
+
+	fixture_open(&f, &config);
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), 0);
+	assert_int_equal(weir_ring_reader_fds(f.ring, end, &fds), 0);
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fds.fd[i]);
+		fd = open(path, O_RDWR);
+		assert_true(fd >= 0); /* a descriptor alone gains nothing */
+		assert_ptr_equal(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+		assert_int_equal(ftruncate(fd, 0), -1);
+		assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), -1);
+		assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+		close(fd);
+	}
+	assert_int_equal(weir_reader_open(&f.reader[0], &fds), 0);
+	f.readers = 1, f.end[0] = end;
+	fixture_publish_many(&f, 4);
+	fixture_take(&f, 0, 4);
+	fixture_close(&f);
+}
+
+static void impossible_configs_are_refused(void **state)
+{
+	struct weir_ring_config config;
+	struct weir_ring *ring;
+
+	config = config_8, config.slot_count = 1;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.slot_count = WEIR_SLOTS_MAX + 1;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.ends = WEIR_READERS_MAX + 1;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.slot_bytes = 16, config.format.payload_bytes = 5000;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.loans = 8;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.backing = 2;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	memset(&config, 0, sizeof(config));
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+}
+
+static void descriptors_of_the_wrong_role_are_refused_and_closed(void **state)
+{
+	struct weir_writer *writer = NULL;
+	struct weir_reader *reader = NULL;
+	struct weir_ring_fds fds;
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f, &config_8);
+	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
+	fd = fds.fd[0];
+	assert_int_equal(weir_reader_open(&reader, &fds), -EINVAL);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	assert_int_equal(fds.count, 0);
+	fixture_join(&f, LATEST);
+	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
+	assert_int_equal(weir_writer_open(&writer, &fds), -EINVAL);
+	assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
+	assert_int_equal(dup2(fds.fd[3], fds.fd[2]), fds.fd[2]); /* an eventfd instead of the request */
+	assert_int_equal(weir_reader_open(&reader, &fds), -EPROTO);
+	fixture_close(&f);
+}
+
+static void space_says_what_a_ring_takes(void **state)
+{
+	uint64_t needed, available;
+	struct weir_ring_config config = config_8;
+
+	assert_int_equal(weir_format_video(&config.format, WEIR_PIXEL_NV12, 1920, 1080), 0);
+	config.slot_count = 20;
+	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
+	assert_in_range(needed, 20 * 3110400, 20 * 3112960 + 65536 + 8 * 12288);
+	assert_true(available > 0);
+	config.slot_bytes = 1;
+	assert_int_equal(weir_ring_space(&config, &needed, &available), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attach_is_refused_when_the_slots_do_not_suffice),
+		cmocka_unit_test(a_late_reader_starts_at_the_frame_after_its_grant),
+		cmocka_unit_test(a_reader_that_opens_late_misses_nothing_since_its_grant),
+		cmocka_unit_test(a_dead_readers_pins_hold_until_it_is_reaped),
+		cmocka_unit_test(an_end_is_reused_only_after_the_writer_acknowledged),
+		cmocka_unit_test(thirty_two_readers_each_get_their_own),
+		cmocka_unit_test(readers_get_no_writable_mapping),
+		cmocka_unit_test(a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader),
+		cmocka_unit_test(impossible_configs_are_refused),
+		cmocka_unit_test(descriptors_of_the_wrong_role_are_refused_and_closed),
+		cmocka_unit_test(space_says_what_a_ring_takes),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring_fixture.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "reader.h"
+#include "ring.h"
+#include "segment.h"
+#include "writer.h"
+
+static struct weir_ring_config config_8;
+
+static int setup(void **state)
+{
+	config_8 = fixture_config(8);
+	return 0;
+}
+
+static bool is_readable(int fd)
+{
+	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
+}
+
+static void only_a_sleeping_reader_is_rung_and_only_once(void **state)
+{
+	struct weir_ring_stats stats;
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	fixture_publish_many(&f, 3);
+	assert_false(is_readable(weir_reader_fd(f.reader[0])));
+	assert_int_equal(weir_reader_arm(f.reader[0]), 1);
+	fixture_take(&f, 0, 3);
+	assert_int_equal(weir_reader_arm(f.reader[0]), 0);
+	fixture_publish_many(&f, 5);
+	assert_true(is_readable(weir_reader_fd(f.reader[0])));
+	weir_reader_disarm(f.reader[0]);
+	assert_false(is_readable(weir_reader_fd(f.reader[0])));
+	fixture_take(&f, 0, 8);
+	weir_ring_stats(f.ring, &stats);
+	assert_int_equal(stats.rung_eventfd, 1);
+	assert_int_equal(stats.rung_semaphore, 0);
+	assert_int_equal(fixture_stats(&f, 0).woken_eventfd, 1);
+	fixture_close(&f);
+}
+
+static void a_wait_ends_by_its_deadline_and_by_the_bound(void **state)
+{
+	struct weir_ring_config config = config_8;
+	int64_t start_ns;
+	struct fixture f;
+
+	for (int bells = 0; bells < 2; bells++) {
+		config.no_semaphores = bells == 0;
+		fixture_open(&f, &config);
+		fixture_join(&f, LATEST);
+		start_ns = fixture_now_ns();
+		assert_int_equal(weir_reader_wait(f.reader[0], start_ns - 1), -ETIMEDOUT);
+		assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
+		assert_in_range(fixture_now_ns() - start_ns, WEIR_WAIT_BOUND_NS / 2, 50 * (int64_t)WEIR_WAIT_BOUND_NS);
+		fixture_publish_many(&f, 1);
+		assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
+		fixture_take(&f, 0, 1);
+		fixture_close(&f);
+	}
+}
+
+static void a_writer_that_waits_for_a_slot_is_rung_by_release(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LOSSLESS);
+	while (fixture_publish(&f) == 0)
+		;
+	assert_int_equal(weir_writer_arm(f.writer), 0);
+	weir_writer_disarm(f.writer);
+	assert_int_equal(weir_writer_arm(f.writer), 0);
+	frame = fixture_acquire(&f, 0, 1);
+	assert_false(is_readable(weir_writer_fd(f.writer)));
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	assert_true(is_readable(weir_writer_fd(f.writer)));
+	weir_writer_disarm(f.writer);
+	assert_int_equal(weir_writer_arm(f.writer), 1);
+	weir_writer_disarm(f.writer);
+	fixture_publish_many(&f, 1);
+	fixture_close(&f);
+}
+
+static void a_reaped_reader_rings_the_waiting_writer(void **state)
+{
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LOSSLESS);
+	while (fixture_publish(&f) == 0)
+		;
+	assert_int_equal(weir_writer_arm(f.writer), 0);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	assert_true(is_readable(weir_writer_fd(f.writer)));
+	weir_writer_disarm(f.writer);
+	fixture_publish_many(&f, 100);
+	fixture_close(&f);
+}
+
+/* A frame is pinned to see whether it is wanted: a writer that looked just then would sleep on. */
+static void a_pin_that_is_given_up_rings_the_waiting_writer(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .every_nth = 4, .max_held = 2 };
+	struct weir_ring_config config = fixture_config(16);
+	struct fixture f;
+
+	fixture_open(&f, &config);
+	fixture_join(&f, policy);
+	while (fixture_publish(&f) == 0)
+		;
+	fixture_take(&f, 0, 1);
+	while (fixture_publish(&f) == 0)
+		;
+	weir_writer_disarm(f.writer);
+	assert_int_equal(weir_writer_arm(f.writer), 0);
+	fixture_acquire(&f, 0, 5);
+	assert_false(is_readable(weir_writer_fd(f.writer)));
+	fixture_acquire(&f, 0, 9); /* passes 6, 7 and 8 */
+	assert_true(is_readable(weir_writer_fd(f.writer)));
+	weir_writer_disarm(f.writer);
+	fixture_close(&f);
+
+	/* The same for a frame that is overtaken while it is pinned. */
+	fixture_open(&f, &config);
+	fixture_join(&f, LATEST);
+	fixture_publish_many(&f, 1);
+	weir_writer_arm(f.writer);
+	f.writer->order[1] = 0;
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	assert_true(is_readable(weir_writer_fd(f.writer)));
+	weir_writer_disarm(f.writer);
+	fixture_close(&f);
+}
+
+static void what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all(void **state)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		struct weir_ring_config config = fixture_config(8);
+		int64_t start_ns;
+		struct fixture f;
+		int spurious = 0;
+
+		config.ends = 1;
+		config.no_semaphores = kind == 1;
+		config.untrusted = kind == 2;
+		fixture_open(&f, &config);
+		fixture_join(&f, LOSSLESS);
+		for (int i = 0; i < 200; i++) {
+			wake_ring(f.writer->end[0].wake_fd, kind == 2);
+			if (kind == 0)
+				ring_bell_post(f.writer->end[0].bell);
+		}
+		assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+		weir_writer_attend(f.writer);
+		weir_reader_free(&f.reader[0]);
+		f.readers = 0;
+		fixture_join(&f, LOSSLESS);
+		do {
+			start_ns = fixture_now_ns();
+			assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
+			assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+		} while (fixture_now_ns() - start_ns < WEIR_WAIT_BOUND_NS / 2 && spurious++ < 10);
+		assert_in_range(spurious, 1, 9);
+		fixture_publish_many(&f, 1);
+		fixture_take(&f, 0, 1);
+		fixture_close(&f);
+	}
+}
+
+struct sleeper {
+	struct weir_reader *reader;
+	uint64_t frames;
+	int status;
+};
+
+static void *sleep_by_semaphore(void *data)
+{
+	struct sleeper *sleeper = data;
+	struct weir_frame frame;
+
+	while ((sleeper->status = weir_reader_acquire(sleeper->reader, &frame)) == 0 || sleeper->status == -EAGAIN) {
+		if (sleeper->status == -EAGAIN)
+			weir_reader_wait(sleeper->reader, INT64_MAX);
+		else if (frame.sequence == ++sleeper->frames)
+			weir_reader_release(sleeper->reader, &frame);
+	}
+	return NULL;
+}
+
+/* Nobody posts for a dead writer: the reader looks again by itself. */
+static void a_lossless_reader_asleep_on_its_semaphore_learns_of_its_writers_death(void **state)
+{
+	struct timespec deadline;
+	struct weir_end_stats stats;
+	struct sleeper sleeper;
+	pthread_t thread;
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LOSSLESS);
+	sleeper = (struct sleeper){ .reader = f.reader[0] };
+	assert_int_equal(pthread_create(&thread, NULL, sleep_by_semaphore, &sleeper), 0);
+	for (int i = 0; i < 50; i++) {
+		while (fixture_publish(&f) < 0)
+			weir_writer_wait(f.writer, INT64_MAX);
+		while ((atomic_load(&f.ring->end[0].map->sleeping) & SLEEP_ASLEEP) == 0)
+			poll(NULL, 0, 1);
+	}
+	stats = fixture_stats(&f, 0);
+	assert_true(stats.woken_semaphore > 0);
+	assert_int_equal(stats.woken_eventfd, 0);
+	weir_ring_writer_gone(f.ring);
+	clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += 10;
+	assert_int_equal(pthread_timedjoin_np(thread, NULL, &deadline), 0);
+	assert_int_equal(sleeper.status, -EPIPE);
+	assert_int_equal(sleeper.frames, 50);
+	fixture_close(&f);
+}
+
+static void a_semaphore_is_waited_for_no_longer_than_the_deadline(void **state)
+{
+	int64_t start_ns = fixture_now_ns();
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() + 1000000), 0);
+	assert_in_range(fixture_now_ns() - start_ns, 5000000, 5 * WEIR_WAIT_BOUND_NS - 1);
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_a_sleeping_reader_is_rung_and_only_once),
+		cmocka_unit_test(a_wait_ends_by_its_deadline_and_by_the_bound),
+		cmocka_unit_test(a_writer_that_waits_for_a_slot_is_rung_by_release),
+		cmocka_unit_test(a_reaped_reader_rings_the_waiting_writer),
+		cmocka_unit_test(a_pin_that_is_given_up_rings_the_waiting_writer),
+		cmocka_unit_test(what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all),
+		cmocka_unit_test(a_lossless_reader_asleep_on_its_semaphore_learns_of_its_writers_death),
+		cmocka_unit_test(a_semaphore_is_waited_for_no_longer_than_the_deadline),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
