@@ -30,7 +30,8 @@ struct weir_server_config {
 };
 
 /* Listens. A stale socket file is taken over. -EADDRINUSE: somebody serves this path: *owner_pid says who (0: unknown);
- * -EACCES, -ENOENT: the path's folder; -ENAMETOOLONG; -EINVAL: config. owner_pid may be NULL. Does not block. */
+ * -EACCES, -ENOENT: the path's folder; -ETIMEDOUT: somebody else holds a lock (flock) on it; -ENAMETOOLONG; -EINVAL:
+ * config. owner_pid may be NULL. Blocks for 1 s at most, while another server is starting in the same folder. */
 int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid);
 
 /* Drops all peers and removes the socket file if it is still ours. The ring stays the caller's. */
