@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory objects and wake-ups on a system that lacks what we ask it for. The linker hands the calls to us. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <weir/ring.h>
+
+#include "ring.h"
+#include "segment.h"
+
+static int open_error, taken_names, shm_errno, interruptions, preadv2_error;
+static bool no_randomness, no_statvfs;
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
+{
+	if (open_error != 0 && (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = open_error;
+		return -1;
+	}
+	return __real_open64(path, flags, 0600);
+}
+
+int __real_shm_open(const char *name, int flags, mode_t mode);
+int __wrap_shm_open(const char *name, int flags, mode_t mode);
+int __wrap_shm_open(const char *name, int flags, mode_t mode)
+{
+	if (taken_names > 0 || shm_errno != 0) {
+		taken_names--;
+		errno = shm_errno != 0 ? shm_errno : EEXIST;
+		return -1;
+	}
+	return __real_shm_open(name, flags, mode);
+}
+
+ssize_t __real_getrandom(void *bytes, size_t count, unsigned flags);
+ssize_t __wrap_getrandom(void *bytes, size_t count, unsigned flags);
+ssize_t __wrap_getrandom(void *bytes, size_t count, unsigned flags)
+{
+	return no_randomness ? -1 : __real_getrandom(bytes, count, flags);
+}
+
+int __real_posix_fallocate64(int fd, off_t offset, off_t bytes);
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t bytes);
+int __wrap_posix_fallocate64(int fd, off_t offset, off_t bytes)
+{
+	return interruptions-- > 0 ? EINTR : __real_posix_fallocate64(fd, offset, bytes);
+}
+
+ssize_t __real_preadv64v2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	if (preadv2_error != 0) {
+		errno = preadv2_error;
+		return -1;
+	}
+	return __real_preadv64v2(fd, iov, count, offset, flags);
+}
+
+struct statvfs;
+int __real_statvfs64(const char *path, struct statvfs *fs);
+int __wrap_statvfs64(const char *path, struct statvfs *fs);
+int __wrap_statvfs64(const char *path, struct statvfs *fs)
+{
+	return no_statvfs ? -1 : __real_statvfs64(path, fs);
+}
+
+static int setup(void **state)
+{
+	open_error = taken_names = shm_errno = interruptions = preadv2_error = 0;
+	no_randomness = no_statvfs = false;
+	return 0;
+}
+
+static void without_unnamed_files_a_random_name_is_taken_and_given_back(void **state)
+{
+	struct stat st;
+	int fd;
+
+	open_error = EOPNOTSUPP;
+	taken_names = 3;
+	fd = segment_create(WEIR_BACKING_POSIX, 8192);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, 8192);
+	assert_int_equal(st.st_nlink, 0); /* no name is left */
+	close(fd);
+}
+
+static void what_cannot_be_helped_by_a_name_is_told_at_once(void **state)
+{
+	const int errors[] = { ENOSPC, EMFILE, ENFILE };
+
+	shm_errno = EIO; /* would show */
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		open_error = errors[i];
+		assert_int_equal(segment_create(WEIR_BACKING_POSIX, 8192), -errors[i]);
+	}
+	open_error = EOPNOTSUPP;
+	assert_int_equal(segment_create(WEIR_BACKING_POSIX, 8192), -EIO);
+}
+
+static void names_are_looked_for_no_longer_than_it_makes_sense(void **state)
+{
+	open_error = EOPNOTSUPP;
+	taken_names = 1000000;
+	assert_int_equal(segment_create(WEIR_BACKING_POSIX, 8192), -EEXIST);
+	taken_names = 0;
+	no_randomness = true;
+	assert_int_equal(segment_create(WEIR_BACKING_POSIX, 8192), -EIO);
+}
+
+static void a_signal_does_not_end_the_reservation_of_memory(void **state)
+{
+	int fd;
+
+	interruptions = 5;
+	fd = segment_create(WEIR_BACKING_SEALED, 8192);
+	assert_true(fd >= 0);
+	assert_int_equal(interruptions, -1);
+	close(fd);
+}
+
+static void without_preadv2_an_eventfd_is_read_when_it_is_readable(void **state)
+{
+	const int errors[] = { ENOSYS, EOPNOTSUPP };
+	int fd = wake_create_eventfd();
+
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		preadv2_error = errors[i];
+		assert_false(wake_clear(fd, false));
+		wake_ring(fd, false);
+		wake_ring(fd, false);
+		/* A peer with the same descriptor took the flag away: a plain read could block now. */
+		assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+		assert_true(wake_clear(fd, false));
+		assert_false(wake_clear(fd, false));
+	}
+	preadv2_error = EBADF;
+	assert_false(wake_clear(fd, false));
+	close(fd);
+}
+
+static void what_is_no_object_is_not_mapped(void **state)
+{
+	void *map = NULL;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(segment_map(&map, -1, 4096, false), -EPROTO);
+	assert_int_equal(segment_map(&map, fds[0], 4096, false), -EPROTO);
+	close(fds[0]), close(fds[1]);
+	assert_int_equal(segment_map(&map, fds[0], 4096, false), -EPROTO);
+	assert_null(map);
+	assert_false(segment_is_sealed(fds[0], SEGMENT_SEALS_FIXED));
+}
+
+static void space_is_unlimited_where_nobody_says_how_much_there_is(void **state)
+{
+	struct weir_ring_config config = { .slot_count = 4 };
+	uint64_t needed, available, with_bells;
+
+	assert_int_equal(weir_format_video(&config.format, WEIR_PIXEL_GRAY8, 64, 64), 0);
+	assert_int_equal(weir_ring_space(&config, &with_bells, &available), 0);
+	assert_int_not_equal(available, UINT64_MAX);
+	no_statvfs = true;
+	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
+	assert_int_equal(available, UINT64_MAX);
+	no_statvfs = false;
+	config.untrusted = true; /* implies memfds, and no semaphores */
+	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
+	assert_int_equal(available, UINT64_MAX);
+	assert_true(needed < with_bells);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(without_unnamed_files_a_random_name_is_taken_and_given_back, setup),
+		cmocka_unit_test_setup(what_cannot_be_helped_by_a_name_is_told_at_once, setup),
+		cmocka_unit_test_setup(names_are_looked_for_no_longer_than_it_makes_sense, setup),
+		cmocka_unit_test_setup(a_signal_does_not_end_the_reservation_of_memory, setup),
+		cmocka_unit_test_setup(without_preadv2_an_eventfd_is_read_when_it_is_readable, setup),
+		cmocka_unit_test_setup(what_is_no_object_is_not_mapped, setup),
+		cmocka_unit_test_setup(space_is_unlimited_where_nobody_says_how_much_there_is, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
