@@ -71,7 +71,8 @@ static int read_lines(struct index *index, int directory_fd, FILE *from, FILE *t
 			(*stale)++;
 	}
 	free(line);
-	qsort(index->name, index->count, sizeof(*index->name), compare);
+	if (index->count > 0)
+		qsort(index->name, index->count, sizeof(*index->name), compare);
 	return r;
 }
 

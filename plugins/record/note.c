@@ -3,7 +3,10 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+
+#define TIME_MAX_NS (INT64_C(1) << 61)
 
 static const char format_magic[] = "WEIRFMT1", frame_magic[] = "WEIRFRM1";
 
@@ -94,6 +97,12 @@ size_t note_put_frame(uint8_t *note, size_t room, const struct weir_frame *frame
 	return NOTE_FRAME_BYTES + meta_bytes;
 }
 
+/* Times of which sums can be made. */
+static bool is_time(int64_t ns)
+{
+	return ns == WEIR_TIME_NONE || (ns > -TIME_MAX_NS && ns < TIME_MAX_NS);
+}
+
 int note_get_frame(struct weir_frame *frame, const uint8_t *note, size_t size)
 {
 	struct weir_frame made = { 0 };
@@ -113,7 +122,8 @@ int note_get_frame(struct weir_frame *frame, const uint8_t *note, size_t size)
 	get64(&at);
 	made.meta_bytes = get32(&at);
 	made.meta = at;
-	if (made.meta_bytes > size - NOTE_FRAME_BYTES)
+	if (made.meta_bytes > size - NOTE_FRAME_BYTES || !is_time(made.pts_ns) || !is_time(made.dts_ns) ||
+		!is_time(made.duration_ns) || !is_time(made.capture_ns) || !is_time(made.wall_ns))
 		return -EPROTO;
 	*frame = made;
 	return 0;

@@ -207,7 +207,8 @@ static int read_directory(struct store *store)
 		if (is_ours(store, entry->d_name))
 			r = add_file(store, entry->d_name, 0);
 	closedir(directory);
-	qsort(store->file, store->count, sizeof(*store->file), by_name);
+	if (store->count > 0)
+		qsort(store->file, store->count, sizeof(*store->file), by_name);
 	return r;
 }
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-extern const struct weir_backend weir_backend; /* the recorder */
+extern const struct weir_backend recorder_backend, player_backend;
 
 int64_t rig_now_ns(void)
 {
@@ -31,6 +31,7 @@ void rig_close(struct rig *rig)
 
 	weir_back_local_free(&rig->back);
 	weir_writer_free(&rig->writer);
+	weir_reader_free(&rig->reader);
 	weir_ring_free(&rig->ring);
 	directory = opendir(rig->directory);
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
@@ -69,6 +70,12 @@ static void sink(void *data, const struct weir_message *message)
 		memcpy(&rig->status, message->data, sizeof(rig->status));
 		rig->told++;
 	}
+	if (message->type == WEIR_EVENT_WANT_RING && message->size == sizeof(rig->want)) {
+		memcpy(&rig->want, message->data, sizeof(rig->want));
+		rig->wants++;
+	}
+	if (message->type == WEIR_EVENT_SOURCE && message->size == sizeof(rig->source))
+		memcpy(&rig->source, message->data, sizeof(rig->source));
 }
 
 static void make_ring(struct rig *rig, const struct weir_format *format, struct weir_policy *policy)
@@ -94,7 +101,7 @@ void rig_record(struct rig *rig, const struct weir_format *format, struct weir_p
 	weir_ring_free(&rig->ring);
 	make_ring(rig, format, &policy);
 	rig->published = 0;
-	assert_int_equal(weir_back_create_local(&rig->back, &weir_backend, args, sink, rig), 0);
+	assert_int_equal(weir_back_create_local(&rig->back, &recorder_backend, args, sink, rig), 0);
 	assert_int_equal(weir_ring_reader_fds(rig->ring, rig->end, &fds), 0);
 	assert_int_equal(weir_back_local_ring(rig->back, 0, &fds), 0);
 }
@@ -102,6 +109,42 @@ void rig_record(struct rig *rig, const struct weir_format *format, struct weir_p
 void rig_stop(struct rig *rig)
 {
 	weir_back_local_free(&rig->back);
+}
+
+void rig_play(struct rig *rig, const char *source, const char *more)
+{
+	char args[1024];
+
+	snprintf(args, sizeof(args), "{\"source\":\"%s\"%s}", source, more);
+	assert_int_equal(weir_back_create_local(&rig->back, &player_backend, args, sink, rig), 0);
+}
+
+void rig_give_ring(struct rig *rig)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND, .max_held = 2 };
+	struct weir_ring_fds fds;
+
+	RIG_UNTIL(rig, rig->wants > 0);
+	rig->wants--;
+	weir_reader_free(&rig->reader);
+	weir_ring_free(&rig->ring);
+	rig->want.slot_count = rig->want.loans + 8;
+	assert_int_equal(weir_ring_create(&rig->ring, &rig->want), 0);
+	assert_int_equal(weir_ring_attach(rig->ring, &policy, &rig->end), 0);
+	assert_int_equal(weir_ring_writer_fds(rig->ring, &fds), 0);
+	assert_int_equal(weir_back_local_ring(rig->back, 0, &fds), 0);
+	assert_int_equal(weir_ring_reader_fds(rig->ring, rig->end, &fds), 0);
+	assert_int_equal(weir_reader_open(&rig->reader, &fds), 0);
+}
+
+int rig_take(struct rig *rig, struct weir_frame *frame)
+{
+	const int64_t until_ns = rig_now_ns() + PATIENCE_S * SECOND;
+	int r;
+
+	while ((r = weir_reader_acquire(rig->reader, frame)) == -EAGAIN && rig_now_ns() < until_ns)
+		rig_turn(rig);
+	return r;
 }
 
 void rig_fill(uint8_t *bytes, size_t size, uint64_t sequence)
@@ -205,7 +248,7 @@ void rig_path(const struct rig *rig, const char *name, char path[256])
 	snprintf(path, 256, "%s/%s", rig->directory, name);
 }
 
-static void check_frame(const struct weir_format *format, const struct weir_frame *frame, const uint8_t *bytes)
+void rig_check_frame(const struct weir_format *format, const struct weir_frame *frame, const uint8_t *bytes)
 {
 	char meta[32];
 
@@ -249,7 +292,7 @@ static void check_raw(const struct recording *recording, const struct recording_
 		assert_int_equal(
 			pread(recording->fd, bytes, recording->frame_bytes, (off_t)offset), recording->frame_bytes);
 		assert_int_equal(parse_frame_page(&frame, bytes, recording->format.payload_bytes, cluster->time_ms), 0);
-		check_frame(&recording->format, &frame, bytes + MATROSKA_PAGE);
+		rig_check_frame(&recording->format, &frame, bytes + MATROSKA_PAGE);
 		note(tally, frame.sequence);
 	}
 	free(bytes);
@@ -263,7 +306,7 @@ static void check_packets(const struct recording *recording, size_t cluster, str
 
 	assert_int_equal(recording_read_packets(recording, cluster, &packets, &bytes), 0);
 	while (parse_packet(&packets, &frame) == 0) {
-		check_frame(&recording->format, &frame, frame.data);
+		rig_check_frame(&recording->format, &frame, frame.data);
 		note(tally, frame.sequence);
 	}
 	assert_int_equal(packets.at, packets.size);

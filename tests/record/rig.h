@@ -39,6 +39,11 @@ struct rig {
 	uint64_t published;
 	struct weir_record_status status; /* the last one that was told */
 	uint32_t told;
+	/* of a player */
+	struct weir_ring_config want;
+	uint32_t wants;
+	struct weir_reader *reader;
+	struct weir_source_status source;
 	int ended; /* what weir_back_local_run() returned */
 };
 
@@ -55,6 +60,11 @@ struct weir_format rig_h264(void);
 void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more);
 /* Ends the recorder as a stop would. */
 void rig_stop(struct rig *rig);
+
+/* A player with these further arguments; the ring that it wants; its next frame, or -ENODATA. */
+void rig_play(struct rig *rig, const char *source, const char *more);
+void rig_give_ring(struct rig *rig);
+int rig_take(struct rig *rig, struct weir_frame *frame);
 
 /* Fills so many bytes for a frame; the sequence is in every word of it. */
 void rig_fill(uint8_t *bytes, size_t size, uint64_t sequence);
@@ -82,6 +92,9 @@ void rig_turn(struct rig *rig);
 /* The files of the recorder, oldest first; path is the directory and a name. */
 size_t rig_files(const struct rig *rig, char name[][SEGMENT_NAME_BYTES], size_t room);
 void rig_path(const struct rig *rig, const char *name, char path[256]);
+
+/* Checks every byte and time of a frame; its sequence is that of the recording. */
+void rig_check_frame(const struct weir_format *format, const struct weir_frame *frame, const uint8_t *bytes);
 
 /* Checks every byte and time of every frame of a file; returns how many there are, and the first and last sequence. */
 uint32_t rig_check_file(const struct rig *rig, const char *name, uint64_t *first, uint64_t *last);

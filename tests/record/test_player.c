@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* The player, run in this process: what is recorded and what comes back are the same. */
+#include "rig.h"
+
+#include <fcntl.h>
+
+#define FILES_MAX 16
+
+static struct rig rig;
+static char files[FILES_MAX][SEGMENT_NAME_BYTES];
+
+static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
+
+static int setup(void **state)
+{
+	rig_init(&rig);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_close(&rig);
+	return 0;
+}
+
+static struct weir_format record(const struct weir_format *format, uint32_t frames, const char *more)
+{
+	rig_record(&rig, format, lossless, more);
+	rig_publish(&rig, frames);
+	weir_writer_end(rig.writer);
+	RIG_UNTIL(&rig, rig.status.committed == frames);
+	rig_stop(&rig);
+	return *format;
+}
+
+/* The recording's sequence of a frame is in its time; the ring counts anew. */
+static uint64_t check(const struct weir_format *format, struct weir_frame *frame)
+{
+	frame->sequence = (uint64_t)(frame->pts_ns / 40000000) + 1;
+	frame->flags &= ~(uint32_t)WEIR_FRAME_DISCONTINUITY;
+	rig_check_frame(format, frame, frame->data);
+	return frame->sequence;
+}
+
+/* Plays from where it is to the end. */
+static void assert_plays(const struct weir_format *format, uint64_t from, uint64_t to)
+{
+	struct weir_frame frame;
+
+	for (uint64_t i = from; i <= to; i++) {
+		struct weir_frame copy;
+
+		assert_int_equal(rig_take(&rig, &frame), 0);
+		copy = frame;
+		assert_int_equal(check(format, &copy), i);
+		assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	}
+	assert_int_equal(rig_take(&rig, &frame), -ENODATA);
+	assert_int_equal(rig.source.state, WEIR_SOURCE_ENDED);
+	RIG_UNTIL(&rig, rig.ended == 1);
+}
+
+static void round_trip(
+	const struct weir_format *format, uint32_t frames, const char *more_record, const char *more_play)
+{
+	record(format, frames, more_record);
+	rig_play(&rig, rig.directory, more_play);
+	rig_give_ring(&rig);
+	assert_memory_equal(weir_reader_format(rig.reader), format, sizeof(*format));
+	assert_plays(format, 1, frames);
+}
+
+static void pictures_come_back_with_every_byte(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_NV12, 1920, 1080);
+
+	round_trip(&format, 40, "", ",\"lossless\":true");
+}
+
+static void pictures_come_back_with_every_byte_by_plain_reads(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_NV12, 1920, 1080);
+
+	round_trip(&format, 40, ",\"engine\":\"plain\"", ",\"lossless\":true,\"engine\":\"plain\"");
+}
+
+static void packets_come_back_with_every_byte(void **state)
+{
+	struct weir_format format = rig_h264();
+
+	round_trip(&format, 1000, "", ",\"lossless\":true");
+}
+
+static void files_of_a_directory_are_one_stream(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+
+	record(&format, 100, ",\"segment_s\":1");
+	assert_int_equal(rig_files(&rig, files, FILES_MAX), 4);
+	rig_play(&rig, rig.directory, ",\"lossless\":true");
+	rig_give_ring(&rig);
+	assert_plays(&format, 1, 100);
+}
+
+static void seeking_goes_to_the_picture(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+
+	record(&format, 100, ",\"segment_s\":1");
+	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":2.6");
+	rig_give_ring(&rig);
+	assert_plays(&format, 66, 100);
+}
+
+static void seeking_in_packets_goes_to_the_key_frame_before(void **state)
+{
+	struct weir_format format = rig_h264();
+
+	record(&format, 200, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":4.9");
+	rig_give_ring(&rig);
+	assert_plays(&format, 121, 200); /* 4.88 s is frame 123; 121, 133… are key frames */
+}
+
+static void command_seeks_while_it_plays(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+	const int64_t position_ns = 3 * SECOND;
+	struct weir_frame frame, copy;
+	uint64_t sequence;
+
+	record(&format, 100, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true");
+	rig_give_ring(&rig);
+	assert_int_equal(rig_take(&rig, &frame), 0);
+	assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	assert_int_equal(
+		weir_back_local_command(rig.back, WEIR_COMMAND_REPLAY_SEEK, &position_ns, sizeof(position_ns)), 0);
+	do { /* what is in the ring already comes first */
+		assert_int_equal(rig_take(&rig, &frame), 0);
+		copy = frame;
+		sequence = check(&format, &copy);
+		assert_int_equal((frame.flags & WEIR_FRAME_DISCONTINUITY) != 0, sequence == 76);
+		assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	} while (sequence < 76);
+	assert_int_equal(sequence, 76);
+	assert_plays(&format, 77, 100);
+}
+
+static void loop_begins_again(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+	struct weir_frame frame, copy;
+
+	record(&format, 10, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true,\"loop\":true");
+	rig_give_ring(&rig);
+	for (uint64_t i = 0; i < 35; i++) {
+		assert_int_equal(rig_take(&rig, &frame), 0);
+		copy = frame;
+		assert_int_equal(check(&format, &copy), i % 10 + 1);
+		assert_int_equal((frame.flags & WEIR_FRAME_DISCONTINUITY) != 0, i > 0 && i % 10 == 0);
+		assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	}
+}
+
+static void pace_is_kept(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+	int64_t begin_ns;
+
+	record(&format, 26, "");
+	rig_play(&rig, rig.directory, ",\"pace\":2");
+	rig_give_ring(&rig);
+	begin_ns = rig_now_ns();
+	assert_plays(&format, 1, 26); /* a second of film */
+	assert_true(rig_now_ns() - begin_ns >= SECOND * 45 / 100);
+}
+
+static void another_format_is_another_ring(void **state)
+{
+	struct weir_format small = rig_raw(WEIR_PIXEL_GRAY8, 320, 240), large = rig_raw(WEIR_PIXEL_I420, 640, 480);
+	struct weir_frame frame;
+
+	record(&small, 5, "");
+	record(&large, 7, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true");
+	rig_give_ring(&rig);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(rig_take(&rig, &frame), 0);
+		assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	}
+	assert_int_equal(rig_take(&rig, &frame), -ENODATA);
+	rig_give_ring(&rig);
+	assert_int_equal(weir_reader_format(rig.reader)->width, 640);
+	assert_plays(&large, 1, 7);
+}
+
+/* 1080p NV12 is a multiple of 512 bytes, but of no page; 319 by 239 of nothing. */
+static void raw_file_of_given_geometry_is_played(void **state)
+{
+	static const struct {
+		const char *raw;
+		uint32_t width, height;
+	} cases[] = {
+		{ ",\"lossless\":true,\"raw\":{\"format\":\"GRAY8\",\"width\":1920,\"height\":1080,\"fps\":25}", 1920,
+			1080 },
+		{ ",\"lossless\":true,\"raw\":{\"format\":\"GRAY8\",\"width\":319,\"height\":239,\"fps\":25}", 319,
+			239 },
+	};
+
+	for (int i = 0; i < 2; i++) {
+		struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, cases[i].width, cases[i].height);
+		uint8_t *bytes = malloc(format.payload_bytes);
+		struct weir_frame frame;
+		char path[256];
+		FILE *file;
+
+		rig_path(&rig, "frames.raw", path);
+		file = fopen(path, "w");
+		for (uint64_t j = 0; j < 20; j++) {
+			rig_fill(bytes, format.payload_bytes, j);
+			assert_int_equal(fwrite(bytes, format.payload_bytes, 1, file), 1);
+		}
+		fclose(file);
+		free(bytes);
+		rig_play(&rig, path, cases[i].raw);
+		rig_give_ring(&rig);
+		for (uint64_t j = 0; j < 20; j++) {
+			assert_int_equal(rig_take(&rig, &frame), 0);
+			assert_int_equal(frame.pts_ns, j * 40000000);
+			assert_true(rig_is_filled(frame.data, frame.size_bytes, j));
+			assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+		}
+		assert_int_equal(rig_take(&rig, &frame), -ENODATA);
+		weir_back_local_free(&rig.back);
+	}
+}
+
+static void assert_fails(const char *source, const char *more, const char *text)
+{
+	rig_play(&rig, source, more);
+	RIG_UNTIL(&rig, rig.ended < 0);
+	assert_int_equal(rig.source.state, WEIR_SOURCE_FAILED);
+	if (strstr(rig.source.text, text) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", text, rig.source.text);
+	weir_back_local_free(&rig.back);
+}
+
+static void what_is_no_recording_is_refused_by_name(void **state)
+{
+	assert_fails("/dev/null", "", "/dev/null: this is no recording of Weir");
+	assert_fails("nowhere.mkv", "", "nowhere.mkv: No such file");
+	assert_fails(rig.directory, "", "No such file");
+	assert_fails("x", ",\"raw\":{\"format\":\"XYZ\",\"width\":1,\"height\":1}", "raw is {\"format\":\"NV12\"");
+	assert_fails("x", ",\"tempo\":1", "tempo");
+}
+
+#define PLAYER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLAYER(pictures_come_back_with_every_byte),
+		PLAYER(pictures_come_back_with_every_byte_by_plain_reads),
+		PLAYER(packets_come_back_with_every_byte),
+		PLAYER(files_of_a_directory_are_one_stream),
+		PLAYER(seeking_goes_to_the_picture),
+		PLAYER(seeking_in_packets_goes_to_the_key_frame_before),
+		PLAYER(command_seeks_while_it_plays),
+		PLAYER(loop_begins_again),
+		PLAYER(pace_is_kept),
+		PLAYER(another_format_is_another_ring),
+		PLAYER(raw_file_of_given_geometry_is_played),
+		PLAYER(what_is_no_recording_is_refused_by_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* What other programs make of the files: GStreamer's matroskademux, mkvinfo and ffprobe. */
+#include "rig.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define FRAMES 60
+
+static struct rig rig;
+static char file[1][SEGMENT_NAME_BYTES], output[1 << 16], path[256];
+
+static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
+
+static int setup(void **state)
+{
+	rig_init(&rig);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_close(&rig);
+	return 0;
+}
+
+static void record(uint32_t pixel, uint32_t width, uint32_t height)
+{
+	struct weir_format format = rig_raw(pixel, width, height);
+
+	rig_record(&rig, &format, lossless, "");
+	rig_publish(&rig, FRAMES);
+	weir_writer_end(rig.writer);
+	RIG_UNTIL(&rig, rig.status.files == 1);
+	rig_stop(&rig);
+	assert_int_equal(rig_files(&rig, file, 1), 1);
+	rig_path(&rig, file[0], path);
+}
+
+static int count(const char *text, const char *part)
+{
+	int n = 0;
+
+	while ((text = strstr(text, part)) != NULL) {
+		text += strlen(part);
+		n++;
+	}
+	return n;
+}
+
+#define ASSERT_HAS(text, part)                                                                                         \
+	do {                                                                                                           \
+		if (strstr(text, part) == NULL)                                                                        \
+			fail_msg("\"%s\" is not in \"%s\"", part, text);                                               \
+	} while (0)
+
+/* Count, times (to the millisecond), geometry and bytes of every frame as GStreamer sees them. */
+static void assert_gstreamer_plays(const char *format, uint32_t frames)
+{
+	char caps[64], raw[300];
+	struct stat status;
+	uint8_t *bytes;
+	uint32_t size = rig_raw(weir_pixel_from_name(format), 320, 240).payload_bytes;
+	int fd;
+
+	snprintf(raw, sizeof(raw), "%s.raw", path);
+	rig_command(output, sizeof(output),
+		"gst-launch-1.0 -v filesrc location=%s ! matroskademux ! tee name=t t. ! queue ! fakesink silent=false "
+		"t. ! queue ! filesink location=%s 2>&1",
+		path, raw);
+	snprintf(caps, sizeof(caps), "format=(string)%s, width=(int)320, height=(int)240", format);
+	ASSERT_HAS(output, caps);
+	ASSERT_HAS(output, "framerate=(fraction)25/1");
+	assert_int_equal(count(output, "last-message = chain"), frames);
+	ASSERT_HAS(output, "pts: 0:00:00.000000000");
+	ASSERT_HAS(output, frames == FRAMES ? "pts: 0:00:02.360000000" : "pts: 0:00:00.960000000");
+	fd = open(raw, O_RDONLY);
+	assert_true(fd >= 0 && fstat(fd, &status) == 0);
+	assert_int_equal(status.st_size, (off_t)size * frames);
+	bytes = malloc(size);
+	for (uint32_t i = 1; i <= frames; i++) {
+		assert_int_equal(read(fd, bytes, size), size);
+		assert_true(rig_is_filled(bytes, size, i));
+	}
+	free(bytes);
+	close(fd);
+}
+
+static void gstreamer_plays_what_is_recorded(void **state)
+{
+	static const struct {
+		uint32_t pixel;
+		const char *name;
+	} formats[] = { { WEIR_PIXEL_I420, "I420" }, { WEIR_PIXEL_GRAY8, "GRAY8" }, { WEIR_PIXEL_RGB, "RGB" },
+		{ WEIR_PIXEL_BGR, "BGR" } };
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		record(formats[i].pixel, 320, 240);
+		assert_gstreamer_plays(formats[i].name, FRAMES);
+		assert_int_equal(teardown(NULL) + setup(NULL), 0);
+	}
+}
+
+static void ffprobe_counts_frames_and_knows_times_and_geometry(void **state)
+{
+	static const struct {
+		uint32_t pixel;
+		const char *name;
+	} formats[] = { { WEIR_PIXEL_NV12, "nv12" }, { WEIR_PIXEL_I420, "yuv420p" }, { WEIR_PIXEL_RGBA, "rgba" } };
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		record(formats[i].pixel, 1920, 1080);
+		rig_command(output, sizeof(output),
+			"ffprobe -v error -count_frames -show_entries "
+			"stream=width,height,pix_fmt,nb_read_frames,r_frame_rate,codec_name:format=duration "
+			"-of default=nw=1 %s 2>&1",
+			path);
+		ASSERT_HAS(output, "codec_name=rawvideo");
+		ASSERT_HAS(output, "width=1920");
+		ASSERT_HAS(output, "height=1080");
+		ASSERT_HAS(output, formats[i].name);
+		ASSERT_HAS(output, "r_frame_rate=25/1");
+		ASSERT_HAS(output, "nb_read_frames=60");
+		ASSERT_HAS(output, "duration=2.400000");
+		rig_command(output, sizeof(output),
+			"ffprobe -v error -show_entries packet=pts_time,size -of csv=p=0 %s 2>&1", path);
+		ASSERT_HAS(output, "2.360000");
+		assert_int_equal(count(output, "\n"), FRAMES);
+		assert_int_equal(teardown(NULL) + setup(NULL), 0);
+	}
+}
+
+static void mkvinfo_finds_nothing_wrong(void **state)
+{
+	record(WEIR_PIXEL_I420, 640, 480);
+	rig_command(output, sizeof(output), "mkvinfo --all %s 2>&1", path);
+	ASSERT_HAS(output, "Codec ID: V_UNCOMPRESSED");
+	ASSERT_HAS(output, "Pixel width: 640");
+	assert_int_equal(count(output, "+ Simple block:"), FRAMES);
+	assert_int_equal(count(output, "+ Cluster\n"), count(output, "+ Cue point"));
+	assert_true(count(output, "+ Cue point") >= 3);
+	assert_null(strstr(output, "rror"));
+	assert_null(strstr(output, "nknown element"));
+}
+
+static void seeking_works(void **state)
+{
+	record(WEIR_PIXEL_I420, 640, 480);
+	rig_command(output, sizeof(output),
+		"ffprobe -v error -read_intervals 2%%+0.01 -show_entries packet=pts_time -of csv=p=0 %s 2>&1", path);
+	ASSERT_HAS(output, "2.000000");
+	assert_null(strstr(output, "0.000000\n0.04"));
+}
+
+/* At some offsets in each page of interest, and at random ones. */
+static void file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster(void **state)
+{
+	struct recording recording;
+	unsigned seed = 7;
+
+	record(WEIR_PIXEL_I420, 320, 240);
+	assert_int_equal(recording_open(&recording, AT_FDCWD, path), 0);
+	assert_true(recording.count >= 3);
+	for (int i = 0; i < 8; i++) {
+		const struct recording_cluster *cluster = &recording.cluster[1 + (unsigned)rand_r(&seed) % 2];
+		uint64_t cut = cluster->offset + (i == 0 ? 0 : (uint64_t)rand_r(&seed) % cluster->bytes);
+		struct recording part;
+		uint32_t whole = 0;
+		char cut_path[300];
+
+		for (size_t j = 0; recording.cluster[j].offset + recording.cluster[j].bytes <= cut; j++)
+			whole += recording.cluster[j].frames;
+		snprintf(cut_path, sizeof(cut_path), "%s.cut", path);
+		rig_command(output, sizeof(output), "head -c %llu %s >%s", (unsigned long long)cut, path, cut_path);
+		assert_int_equal(recording_open(&part, AT_FDCWD, cut_path), 0);
+		assert_int_equal(part.end, cluster->offset);
+		recording_close(&part);
+		rig_command(
+			output, sizeof(output), "ffprobe -v quiet -show_entries packet=size -of csv=p=0 %s", cut_path);
+		assert_true(count(output, "\n") >= (int)whole);
+		rig_command(output, sizeof(output),
+			"gst-launch-1.0 -v filesrc location=%s ! matroskademux ! fakesink silent=false 2>&1", cut_path);
+		assert_true(count(output, "last-message = chain") >= (int)whole);
+	}
+	recording_close(&recording);
+}
+
+#define PLAYERS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLAYERS(gstreamer_plays_what_is_recorded),
+		PLAYERS(ffprobe_counts_frames_and_knows_times_and_geometry),
+		PLAYERS(mkvinfo_finds_nothing_wrong),
+		PLAYERS(seeking_works),
+		PLAYERS(file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
