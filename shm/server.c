@@ -113,9 +113,11 @@ void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
 		peer->attached = false;
 		if (peer->socket < 0)
 			server_forget(peer); /* it hung up; with the old ring its pins are gone, too */
-		else if (peer->hello)
-			server_attach(server, peer);
 	}
+	/* Only now: readers of the old ring do not count against the new one. */
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+		if (server->peer[i].hello)
+			server_attach(server, &server->peer[i]);
 }
 
 int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid)

@@ -147,7 +147,7 @@ static void join_and_leave(int times)
 
 static void readers_that_left_use_up_no_ends_for_ever(void **state)
 {
-	struct weir_server_config server_config = { .path = path };
+	struct weir_server_config server_config = { .path = path, .max_readers = 1 };
 	struct weir_ring_config next = config_16;
 	struct weir_server *server;
 	struct fixture f[8];
