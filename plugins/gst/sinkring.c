@@ -28,7 +28,7 @@ SlotAllocator *sinkring_ref(struct sinkring *ring)
 	return allocator;
 }
 
-static void end_present(struct sinkring *ring)
+void sinkring_end(struct sinkring *ring, bool is_eos)
 {
 	SlotAllocator *allocator;
 
@@ -37,9 +37,31 @@ static void end_present(struct sinkring *ring)
 	ring->allocator = NULL;
 	g_mutex_unlock(&ring->lock);
 	if (allocator != NULL) {
-		slotallocator_end(allocator);
+		slotallocator_end(allocator, is_eos);
 		gst_object_unref(allocator);
 	}
+}
+
+void sinkring_finish_stream(struct sinkring *ring)
+{
+	SlotAllocator *allocator = sinkring_ref(ring);
+
+	if (allocator != NULL) {
+		slotallocator_end(allocator, true);
+		gst_object_unref(allocator);
+	}
+}
+
+uint32_t sinkring_kind(struct sinkring *ring)
+{
+	SlotAllocator *allocator = sinkring_ref(ring);
+	uint32_t kind = 0;
+
+	if (allocator != NULL) {
+		kind = slotallocator_format(allocator)->kind;
+		gst_object_unref(allocator);
+	}
+	return kind;
 }
 
 /* Waits for sinkring_set_writer(), until the deadline or sinkring_unlock(). */
@@ -75,7 +97,7 @@ int sinkring_replace(struct sinkring *ring, const struct weirsink_provider *prov
 	uint32_t unlocks;
 	int r;
 
-	end_present(ring);
+	sinkring_end(ring, !provider->follows);
 	g_mutex_lock(&ring->lock);
 	weir_writer_free(&ring->writer);
 	ring->wanted = format;

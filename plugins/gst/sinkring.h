@@ -25,6 +25,15 @@ void sinkring_finish(struct sinkring *ring);
 /* The present ring's allocator with a reference, or NULL. Any thread. */
 SlotAllocator *sinkring_ref(struct sinkring *ring);
 
+/* Ends the present ring, if any. As slotallocator_end(). */
+void sinkring_end(struct sinkring *ring, bool is_eos);
+
+/* The end of the stream: readers of the present ring learn it; the ring stays, until another one is needed. */
+void sinkring_finish_stream(struct sinkring *ring);
+
+/* enum weir_kind of the present ring, or 0. */
+uint32_t sinkring_kind(struct sinkring *ring);
+
 /* Ends the present ring, if any, and waits for the next one, at most WEIRSINK_RING_NS. Streaming thread of pad.
  * -EINTR: sinkring_unlock(), or the pad is flushing; -ETIMEDOUT; or what the provider said. */
 int sinkring_replace(struct sinkring *ring, const struct weirsink_provider *provider, const struct weir_format *format,

@@ -211,6 +211,17 @@ int slotallocator_publish(SlotAllocator *self, GstMemory *memory, struct weir_fr
 	return r;
 }
 
+uint8_t *slotallocator_meta(SlotAllocator *self, GstMemory *memory, uint32_t *slot)
+{
+	uint8_t *meta;
+
+	*slot = ((struct slot_memory *)memory)->slot;
+	g_mutex_lock(&self->lock);
+	meta = weir_writer_meta(self->writer, *slot);
+	g_mutex_unlock(&self->lock);
+	return meta;
+}
+
 void slotallocator_discard(SlotAllocator *self, GstMemory *memory)
 {
 	if (memory->allocator == GST_ALLOCATOR_CAST(self) && ((struct slot_memory *)memory)->state == PLAIN)
@@ -254,10 +265,10 @@ void slotallocator_attend(SlotAllocator *self)
 	g_mutex_unlock(&self->lock);
 }
 
-void slotallocator_end(SlotAllocator *self)
+void slotallocator_end(SlotAllocator *self, bool is_eos)
 {
 	g_mutex_lock(&self->lock);
-	if (!self->ended)
+	if (!self->ended && is_eos)
 		weir_writer_end(self->writer);
 	self->ended = true;
 	g_mutex_unlock(&self->lock);

@@ -43,10 +43,15 @@ int slotallocator_publish(SlotAllocator *self, GstMemory *memory, struct weir_fr
  * memory. */
 void slotallocator_discard(SlotAllocator *self, GstMemory *memory);
 
+/* The room for metadata of a fresh memory; *slot says which one it is. */
+uint8_t *slotallocator_meta(SlotAllocator *self, GstMemory *memory, uint32_t *slot);
+
 const struct weir_format *slotallocator_format(SlotAllocator *self);
 void slotallocator_count_copy(SlotAllocator *self);
 void slotallocator_attend(SlotAllocator *self);
-void slotallocator_end(SlotAllocator *self);
+
+/* Nothing is published from now on. With is_eos readers learn that the stream ended; without, another ring follows. */
+void slotallocator_end(SlotAllocator *self, bool is_eos);
 bool slotallocator_drained(SlotAllocator *self);
 
 /* When a thread last waited for readers here (CLOCK_MONOTONIC): then it is not the source that is slow. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "epoch.h"
+
 #define WALK_MAX 64 /* elements upstream; more than that is a loop */
 
 int videoframe_format(struct weir_format *format, const GstVideoInfo *info, const GstCaps *caps)
@@ -117,28 +119,19 @@ static void look_upstream(struct videoframe_source *source, GstPad *pad, bool on
 		gst_object_unref(peer);
 }
 
-static bool is_monotonic(GstElement *element)
-{
-	GstClock *clock = gst_element_get_clock(element);
-	GstClockType type = GST_CLOCK_TYPE_REALTIME;
-
-	if (clock == NULL)
-		return false;
-	if (GST_IS_SYSTEM_CLOCK(clock))
-		g_object_get(clock, "clock-type", &type, NULL);
-	gst_object_unref(clock);
-	return type == GST_CLOCK_TYPE_MONOTONIC;
-}
-
 void videoframe_learn_source(struct videoframe_source *source, GstElement *element, GstPad *pad)
 {
 	GstQuery *query = gst_query_new_latency();
+	struct epoch epoch = { 0 };
 	gboolean live = FALSE;
 
+	source->latency_ns = 0;
 	if (gst_pad_peer_query(pad, query))
-		gst_query_parse_latency(query, &live, NULL, NULL);
+		gst_query_parse_latency(query, &live, &source->latency_ns, NULL);
 	gst_query_unref(query);
-	source->live = live && is_monotonic(element);
+	source->upstream_live = live;
+	epoch_of(&epoch, element);
+	source->live = live && epoch.monotonic;
 	source->base_time = gst_element_get_base_time(element);
 	source->copies = source->forgets = false;
 	look_upstream(source, pad, true, WALK_MAX);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include <gst/video/gstvideopool.h>
 #include <gst/video/video.h>
 #include <weir/frame.h>
 
@@ -13,9 +14,11 @@
 int videoframe_format(struct weir_format *format, const GstVideoInfo *info, const GstCaps *caps);
 
 struct videoframe_source {
-	bool live;		/* running time is the time of capture, on CLOCK_MONOTONIC */
-	GstClockTime base_time; /* if live */
-	bool copies;		/* a decoder upstream copies every picture before it lets go of it */
+	bool live;		 /* running time is the time of capture, on CLOCK_MONOTONIC */
+	GstClockTime base_time;	 /* if live */
+	bool upstream_live;	 /* whatever the clock */
+	GstClockTime latency_ns; /* of what is upstream */
+	bool copies;		 /* a decoder upstream copies every picture before it lets go of it */
 	bool forgets; /* nothing upstream looks at a picture again once it was pushed, although it may hold on to it */
 };
 void videoframe_learn_source(struct videoframe_source *source, GstElement *element, GstPad *pad);

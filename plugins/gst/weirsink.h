@@ -13,6 +13,8 @@
 #include <gst/base/gstbasesink.h>
 #include <weir/writer.h>
 
+GST_DEBUG_CATEGORY_EXTERN(weirsink_debug);
+
 G_DECLARE_FINAL_TYPE(WeirSink, weirsink, WEIR, SINK, GstBaseSink)
 
 struct weirsink_provider {
@@ -20,7 +22,12 @@ struct weirsink_provider {
 	 * answer is weirsink_set_writer(), from any thread, within WEIRSINK_RING_NS. Must not block. 0 or -errno. */
 	int (*want)(void *data, const struct weir_format *format, uint32_t slot_bytes, uint32_t loans);
 	void *data;
+	bool follows; /* readers are told of the next ring: the present one is not ended for them */
 };
+
+/* What a weirsrc may ask of its producer (weir_client_note()). */
+#define WEIRSINK_NOTE_KEY_UNIT 1u
+#define WEIRSINK_NOTE_HEADERS  2u /* with it */
 
 #define WEIRSINK_RING_NS 5000000000
 
@@ -41,6 +48,7 @@ bool weirsink_drained(WeirSink *self);
 struct weirsink_stats {
 	uint64_t frames;     /* published, over all rings */
 	uint64_t dropped;    /* no slot was free */
+	uint64_t copied;     /* of frames */
 	int64_t active_ns;   /* when a frame last came or waited for a reader (CLOCK_MONOTONIC), 0 never */
 	int64_t next_pts_ns; /* stream time at the end of the last frame, or WEIR_TIME_NONE */
 };
