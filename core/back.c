@@ -95,6 +95,7 @@ void back_handle(struct weir_back *back, const struct weir_message *message)
 	case WEIR_COMMAND_WRITER: /* only when there is none */
 		back_command(back, WEIR_COMMAND_WRITER, message->status, message->data, message->size);
 		break;
+	case WEIR_COMMAND_RENEW: back_command(back, WEIR_COMMAND_RENEW, 0, NULL, 0); break;
 	default: handle_user(back, message);
 	}
 }

@@ -2,19 +2,13 @@
 #include "stream.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include <weir/log.h>
 
 #include "rings.h"
-
-#define MIB	      UINT64_C(1048576)
-#define LOANS_DEFAULT 2
-#define SPARE_SLOTS   2
 
 /* Rings that wait for a reader which does not drain: the writer must not fill the memory with more. */
 #define UNSENT_MAX 2
@@ -55,6 +49,15 @@ void generations_abandon(struct weir_stream *stream)
 
 /* --- places ------------------------------------------------------------------------------------------------------ */
 
+/* The slots that the dead reader held may still be read or written by the kernel: they stay out of use as long as this
+ * ring lives, so its writer is asked to turn to another one. */
+static void renew(struct weir_stream *stream, struct generation *generation)
+{
+	if (generation != stream->newest || generation->gone || generation->renewing)
+		return;
+	generation->renewing = control_send(stream->config.writer, WEIR_COMMAND_RENEW, 0, NULL, 0) == 0;
+}
+
 /* Its process is dead, or has closed the ring. */
 void generations_close_place(struct stream_reader *reader, struct generation *generation, bool for_good)
 {
@@ -62,7 +65,8 @@ void generations_close_place(struct stream_reader *reader, struct generation *ge
 
 	if (place->state == PLACE_ATTACHED || place->state == PLACE_SENT) {
 		counters_close_place(reader, generation);
-		weir_ring_reap(generation->ring, place->end);
+		if (weir_ring_reap(generation->ring, place->end) == 1)
+			renew(reader->stream, generation);
 		place->state = PLACE_NONE;
 	}
 	if (for_good)
@@ -143,86 +147,6 @@ void generations_place(struct weir_stream *stream)
 
 /* --- making ------------------------------------------------------------------------------------------------------ */
 
-struct need {
-	uint32_t own, depth;
-};
-
-static void add_need(struct need *need, const struct weir_policy *policy)
-{
-	bool picks = policy->every_nth > 1 || policy->max_fps > 0;
-	uint32_t depth = policy->depth != 0 ? policy->depth : policy->mode == WEIR_POLICY_LOSSLESS ? 2 : 1;
-
-	need->own += (policy->max_held != 0 ? policy->max_held : 1) + (picks ? depth : 0);
-	if (depth > need->depth)
-		need->depth = depth;
-}
-
-/* At least what weir_ring_slots_needed() will say once all readers are attached. */
-uint32_t generations_slots_needed(const struct weir_stream *stream, const struct weir_policy *more)
-{
-	struct need need = { .depth = 1 };
-
-	for (uint32_t i = 0; i < stream->readers; i++)
-		add_need(&need, &stream->reader[i]->policy);
-	if (more != NULL)
-		add_need(&need, more);
-	return need.own + need.depth + (stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT) + 1;
-}
-
-static void fill_config(const struct weir_stream *stream, struct weir_ring_config *config)
-{
-	uint32_t needed, ends = 2 * stream->readers + 4;
-
-	*config = (struct weir_ring_config){
-		.format = stream->want.format,
-		.generation = stream->last_number + 1,
-		.backing = stream->config.backing,
-		.slot_count = stream->want.slot_count,
-		.slot_bytes = stream->want.slot_bytes,
-		.ends = ends < WEIR_READERS_MAX ? ends : WEIR_READERS_MAX,
-		.meta_bytes = stream->want.meta_bytes,
-		.loans = stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT,
-	};
-	needed = generations_slots_needed(stream, NULL);
-	if (stream->config.slot_count != 0)
-		config->slot_count = stream->config.slot_count;
-	else if (config->slot_count < needed + SPARE_SLOTS)
-		config->slot_count = needed + SPARE_SLOTS;
-}
-
-/* Enough for this generation and, while readers drain it, the next. */
-static uint64_t advised_mib(uint64_t needed)
-{
-	struct statvfs fs;
-	uint64_t total = 0;
-
-	if (statvfs("/dev/shm", &fs) == 0)
-		total = (uint64_t)fs.f_blocks * fs.f_frsize;
-	return (total + 2 * needed + 16 * MIB - 1) / (16 * MIB) * 16;
-}
-
-static int explain(struct weir_stream *stream, const struct weir_ring_config *config, int status)
-{
-	uint64_t needed = 0, available = 0;
-
-	if (status == -EINVAL) {
-		snprintf(stream->reason, sizeof(stream->reason),
-			"no such ring is possible: %u slots of %u bytes, %u loans", config->slot_count,
-			config->slot_bytes, config->loans);
-	} else if (status != -ENOSPC || weir_ring_space(config, &needed, &available) < 0) {
-		snprintf(stream->reason, sizeof(stream->reason), "cannot create a ring: %s", strerror(-status));
-	} else {
-		uint64_t mib = advised_mib(needed);
-
-		snprintf(stream->reason, sizeof(stream->reason),
-			"too little shared memory: a ring of %u slots needs %" PRIu64 " bytes, /dev/shm has %" PRIu64
-			" left; enlarge it: mount -o remount,size=%" PRIu64 "M /dev/shm (Docker: --shm-size=%" PRIu64
-			"m), or use fewer slots",
-			config->slot_count, needed, available, mib, mib);
-	}
-	return status;
-}
-
 /* A reader that does not drain must not make rings pile up: it misses the oldest that it has not been sent. */
 static void drop_unsent(struct weir_stream *stream, uint32_t i)
 {
@@ -283,7 +207,6 @@ static bool must_wait_for_reader(const struct weir_stream *stream)
 
 int generations_make(struct weir_stream *stream)
 {
-	struct weir_ring_config config;
 	struct generation *made;
 	int r;
 
@@ -291,25 +214,21 @@ int generations_make(struct weir_stream *stream)
 		return -EAGAIN;
 	/* The writer has ended the old one. A reader that it had not granted yet would wait for ever. */
 	generations_abandon(stream);
-	fill_config(stream, &config);
-	if (config.slot_count < generations_slots_needed(stream, NULL)) {
-		snprintf(stream->reason, sizeof(stream->reason),
-			"%u slots are too few for this decoder and these readers: %u are needed", config.slot_count,
-			generations_slots_needed(stream, NULL));
-		return -EINVAL;
-	}
 	made = calloc(1, sizeof(*made));
-	r = made != NULL ? weir_ring_create(&made->ring, &config) : -ENOMEM;
+	if (made == NULL)
+		return -ENOMEM;
+	r = newring_create(stream, &made->ring);
 	if (r < 0) {
 		free(made);
-		return explain(stream, &config, r);
+		return r;
 	}
-	made->number = config.generation;
+	made->number = weir_ring_generation(made->ring);
 	append(stream, made);
 	r = hand_out(stream);
 	if (r < 0) {
 		generations_abandon(stream);
-		return explain(stream, &config, r);
+		snprintf(stream->reason, sizeof(stream->reason), "cannot hand out a ring: %s", strerror(-r));
+		return r;
 	}
 	for (uint32_t i = 0; i < stream->readers; i++)
 		drop_unsent(stream, i);

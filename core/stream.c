@@ -119,6 +119,8 @@ struct weir_stream *stream_tick(struct weir_stream *stream)
 		set_state(stream, WEIR_STREAM_STALE, reason);
 	}
 	advance(stream);
+	if (stream->state == WEIR_STREAM_LIVE)
+		newring_prepare(stream);
 	frontend_want_tick(stream->frontend);
 	return stream->next;
 }

@@ -2,8 +2,8 @@
 #ifndef STREAM_H
 #define STREAM_H
 
-/* Private to stream.c, generations.c and counters.c. A stream has the ring that is being written, the newest, and older
- * ones that some reader still drains. */
+/* Private to stream.c, generations.c, newring.c and counters.c. A stream has the ring that is being written, the
+ * newest, and older ones that some reader still drains. */
 
 #include "frontend.h"
 
@@ -27,7 +27,8 @@ struct generation {
 	struct generation *newer;
 	struct weir_ring *ring;
 	uint64_t number;
-	bool gone; /* its writer is dead, or has turned to another ring */
+	bool gone;     /* its writer is dead, or has turned to another ring */
+	bool renewing; /* its writer is asked to turn to another ring */
 	struct place place[WEIR_READERS_MAX];
 };
 
@@ -51,6 +52,9 @@ struct weir_stream {
 	enum weir_stream_state state;
 	struct generation *oldest, *newest; /* NULL: none */
 	uint64_t last_number;
+	struct weir_ring *spare; /* prepared for the next generation, or NULL */
+	struct weir_ring_config spare_config;
+	uint64_t spare_refused; /* the generation for which none could be made */
 	struct stream_reader *reader[WEIR_READERS_MAX];
 	uint32_t readers;
 
@@ -75,12 +79,18 @@ void generations_close_place(struct stream_reader *reader, struct generation *ge
 /* The newest ring gets no more frames. */
 void generations_abandon(struct weir_stream *stream);
 bool generations_is_over(const struct generation *generation);
-/* Slots that a ring for all readers and one more with this policy (NULL: none) needs. */
-uint32_t generations_slots_needed(const struct weir_stream *stream, const struct weir_policy *more);
 /* Frees rings that nobody needs any more. */
 void generations_release(struct weir_stream *stream, bool all);
 /* True if the reader has still something to drain. */
 bool generations_has_place(const struct stream_reader *reader);
+
+/* --- newring.c --- */
+/* The ring that is wanted, the spare one if it fits. 0, or -errno with the reason in stream->reason. */
+int newring_create(struct weir_stream *stream, struct weir_ring **ring);
+/* Keeps a ring like the present one ready, if the stream's config says so. Blocks while memory is reserved. */
+void newring_prepare(struct weir_stream *stream);
+/* Slots that a ring for all readers and one more with this policy (NULL: none) needs. */
+uint32_t newring_slots_needed(const struct weir_stream *stream, const struct weir_policy *more);
 
 /* --- counters.c --- */
 void counters_close_place(struct stream_reader *reader, const struct generation *generation);

@@ -45,6 +45,7 @@ void stream_free_all(struct weir_frontend *frontend)
 
 		frontend->streams = old->next;
 		generations_release(old, true);
+		weir_ring_free(&old->spare);
 		for (uint32_t i = 0; i < old->readers; i++)
 			free(old->reader[i]);
 		free(old->name);
@@ -77,7 +78,7 @@ int weir_stream_add_reader(
 		if (weir_ring_slots_needed(newest->ring, policy) > stats.slot_count)
 			return -ENOSPC;
 	}
-	if (stream->config.slot_count != 0 && generations_slots_needed(stream, policy) > stream->config.slot_count)
+	if (stream->config.slot_count != 0 && newring_slots_needed(stream, policy) > stream->config.slot_count)
 		return -ENOSPC;
 	made = calloc(1, sizeof(*made));
 	if (made == NULL)

@@ -68,13 +68,21 @@ static int finish_back(struct weir_back *back, struct source *source)
 	return say_back(back, WEIR_SOURCE_ENDED, "all frames are out");
 }
 
-static int change_back(struct weir_back *back, struct source *source)
+/* Ends this ring, and asks for another. */
+static int renew_back(struct weir_back *back, struct source *source)
 {
+	if (source->writer == NULL || source->ended)
+		return 0;
 	weir_writer_end(source->writer);
 	weir_writer_free(&source->writer);
-	source->width *= 2;
 	source->change_after = source->done;
 	return want_back(back, source);
+}
+
+static int change_back(struct weir_back *back, struct source *source)
+{
+	source->width *= 2;
+	return renew_back(back, source);
 }
 
 static void on_timer_back(struct weir_back *back, void *state, int fd)
@@ -122,6 +130,7 @@ static int command_source_back(struct weir_back *back, void *state, const struct
 		}
 		timerfd_settime(source->timer_fd, 0, &when, NULL);
 		return weir_back_take_writer(back, &source->writer);
+	case WEIR_COMMAND_RENEW: return renew_back(back, source);
 	case ORDER_PAUSE: source->paused = value; return 0;
 	case ORDER_CHANGE: return change_back(back, source);
 	case ORDER_FINISH: return finish_back(back, source);

@@ -393,6 +393,79 @@ static void impossible_ring_fails_the_stream_and_tells_the_writer(void **state)
 		fixture_reason(scene.fixture, scene.source, WEIR_CHILD_FAILED), "gave up: Invalid argument");
 }
 
+/* The memory of rings that a process has mapped, up to max inodes. */
+static uint32_t list_rings(int pid, unsigned long *inode, uint32_t max)
+{
+	char path[64], line[512];
+	uint32_t count = 0;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	while (maps != NULL && count < max && fgets(line, sizeof(line), maps) != NULL)
+		count += strstr(line, "/dev/shm/") != NULL && sscanf(line, "%*s %*s %*s %*s %lu", &inode[count]) == 1;
+	if (maps != NULL)
+		fclose(maps);
+	return count;
+}
+
+static bool has_ring_of(int pid, const unsigned long *known, uint32_t knowns)
+{
+	unsigned long inode[64];
+	uint32_t count = list_rings(pid, inode, 64);
+
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = 0; j < knowns; j++)
+			if (inode[i] == known[j])
+				return true;
+	return false;
+}
+
+static void restarted_writer_gets_the_spare_ring(void **state)
+{
+	for (int spare = 0; spare < 2; spare++) {
+		struct fixture *fixture = *state;
+		struct scene scene =
+			set_scene(fixture, "0 1000 0 0", (struct weir_stream_config){ .spare = spare != 0 });
+		unsigned long inode[64];
+		uint32_t count;
+
+		await_published(&scene, 200); /* longer than a tick */
+		count = list_rings(getpid(), inode, 64);
+		assert_true(has_ring_of(weir_child_pid(scene.source), inode, count));
+		kill(weir_child_pid(scene.source), SIGKILL);
+		UNTIL(fixture, stream_stats(&scene).generations == 2);
+		await_published(&scene, 10);
+		assert_int_equal(has_ring_of(weir_child_pid(scene.source), inode, count), spare);
+		weir_child_stop(scene.source);
+		UNTIL(fixture, weir_stream_finished(scene.stream));
+	}
+}
+
+static void reader_that_dies_during_asynchronous_io_retires_the_generation(void **state)
+{
+	struct scene scene = set_scene(*state, "0 1000 0 0", (struct weir_stream_config){ 0 });
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .async_io = true };
+	struct report report;
+
+	add_sink(&scene, 0, "eventfd", &lossless);
+	add_sink(&scene, 1, "eventfd", &policy);
+	await_published(&scene, 10);
+	send_int(scene.sink[1], ORDER_DAWDLE, 50); /* so it always holds a frame */
+	ask(scene.sink[1]);			   /* it has heard that */
+	await_published(&scene, 20);
+	kill(weir_child_pid(scene.sink[1]), SIGKILL);
+	UNTIL(scene.fixture, stream_stats(&scene).generations == 2);
+	await_published(&scene, 100);
+	send_int(scene.source, ORDER_FINISH, 0);
+	UNTIL(scene.fixture, weir_stream_finished(scene.stream));
+	report = ask(scene.sink[0]);
+	assert_int_equal(report.frames, stream_stats(&scene).published);
+	assert_int_equal(report.wrong, 0);
+	assert_int_equal(report.formats, 2);
+	assert_int_equal(fixture_count(scene.fixture, scene.stream, WEIR_STREAM_STALE), 0);
+}
+
 static void bad_streams_and_readers_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -434,6 +507,8 @@ int main(void)
 		WITH_FRONTEND(failed_source_ends_the_stream_with_its_reason),
 		WITH_FRONTEND(writer_that_fails_before_its_first_frame_ends_the_stream),
 		WITH_FRONTEND(impossible_ring_fails_the_stream_and_tells_the_writer),
+		WITH_FRONTEND(restarted_writer_gets_the_spare_ring),
+		WITH_FRONTEND(reader_that_dies_during_asynchronous_io_retires_the_generation),
 		WITH_FRONTEND(bad_streams_and_readers_are_refused),
 	};
 

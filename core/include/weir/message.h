@@ -27,6 +27,8 @@ enum weir_message_type {
 				  * status says why not */
 	WEIR_COMMAND_FORMAT = 2, /* an input has begun a generation; data: struct weir_format. Before its first frame */
 	WEIR_COMMAND_END = 3,	 /* an input has reached its end of stream; no data */
+	WEIR_COMMAND_RENEW = 4,	 /* end the ring at the next frame, and weir_back_want_ring() another like it: slots of
+				  * this one are lost to a reader that died during asynchronous I/O; no data */
 
 	/* backend to frontend */
 	WEIR_EVENT_RESULT = 32,	   /* struct weir_result (weir/result.h), cut behind its last box */
