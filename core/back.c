@@ -70,6 +70,8 @@ static void handle_user(struct weir_back *back, const struct weir_message *messa
 {
 	int r = -ENOSYS;
 
+	weir_back_beat(back);
+
 	back->call_id = message->id;
 	if (back->backend->command != NULL)
 		r = back->backend->command(back, back->state, message);
@@ -192,6 +194,35 @@ const struct weir_format *weir_back_input_format(const struct weir_back *back, u
 	return &back->input[input].format;
 }
 
+/* --- what the frontend sees of it -------------------------------------------------------------------------------- */
+
+void weir_back_beat(struct weir_back *back)
+{
+	atomic_fetch_add_explicit(&back->page->turns, 1, memory_order_relaxed);
+}
+
+void weir_back_work(struct weir_back *back, bool busy)
+{
+	uint64_t before = atomic_load_explicit(&back->page->work, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(
+		&back->page->work, &before, ((before | 1) + 1) | busy, memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+void weir_back_set_position(struct weir_back *back, uint64_t position)
+{
+	atomic_store_explicit(&back->page->position, position, memory_order_relaxed);
+}
+
+bool weir_back_is_poison(const struct weir_back *back, uint64_t position)
+{
+	for (uint32_t i = 0; i < back->config.poisons; i++)
+		if (back->config.poison[i] == position)
+			return true;
+	return false;
+}
+
 /* --- a life ------------------------------------------------------------------------------------------------------ */
 
 int back_enter(struct weir_back *back, const struct weir_backend *backend, const struct back_config *config)
@@ -200,6 +231,7 @@ int back_enter(struct weir_back *back, const struct weir_backend *backend, const
 
 	back->backend = backend;
 	back->config = *config;
+	back->page = config->page != NULL ? config->page : &back->own_page;
 	message_parser_init(&back->parser);
 	back->state = calloc(1, backend->state_bytes > 0 ? backend->state_bytes : 1);
 	if (back->state == NULL)

@@ -7,6 +7,7 @@
 #include <weir/backend.h>
 
 #include "message.h"
+#include "page.h"
 
 #define BACK_INPUTS_MAX	 8
 #define BACK_WATCHES_MAX 16
@@ -15,6 +16,9 @@
 struct back_config {
 	const char *name, *args;
 	int commands, events, rings; /* -1 each: local */
+	struct page *page;	     /* NULL: local */
+	const uint64_t *poison;	     /* positions to be skipped */
+	uint32_t poisons;
 };
 
 struct back_input {
@@ -43,6 +47,7 @@ struct weir_back {
 	weir_back_sink sink; /* local only */
 	void *sink_data;
 	struct message_parser parser;
+	struct page *page, own_page; /* page: the frontend's, or own_page */
 	struct back_input input[BACK_INPUTS_MAX];
 	struct back_watch watch[BACK_WATCHES_MAX];
 	struct weir_writer *writer; /* arrived, not taken yet */

@@ -32,12 +32,12 @@ static void adopt_back(const struct child_start *start)
 		_exit(1);
 }
 
-/* Moves our four descriptors to fixed places and closes everything else. */
+/* Moves the descriptors that stay to fixed places and closes everything else. */
 static int take_fds_back(const struct child_start *start)
 {
 	int fd[ZYGOTE_FDS];
 
-	for (int i = 0; i < ZYGOTE_FDS; i++) {
+	for (int i = 0; i <= ZYGOTE_FD_OUTPUT; i++) {
 		fd[i] = fcntl(start->fd[i], F_DUPFD_CLOEXEC, FIRST_FD + ZYGOTE_FDS);
 		if (fd[i] < 0)
 			return -errno;
@@ -51,10 +51,35 @@ static int take_fds_back(const struct child_start *start)
 	return 0;
 }
 
+static int limit_back(int resource, uint64_t soft, uint64_t hard)
+{
+	struct rlimit limit = { .rlim_cur = soft, .rlim_max = hard };
+
+	return soft == 0 || setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : -errno;
+}
+
+static int limit_all_back(const struct weir_limits *limits)
+{
+	struct rlimit no_core = { 0, 0 };
+	int fd, r = 0;
+
+	if (!limits->core_dumps)
+		setrlimit(RLIMIT_CORE, &no_core);
+	if ((r = limit_back(RLIMIT_AS, limits->address_bytes, limits->address_bytes)) < 0 ||
+		(r = limit_back(RLIMIT_FSIZE, limits->file_bytes, limits->file_bytes)) < 0 ||
+		(r = limit_back(RLIMIT_CPU, limits->cpu_s, (uint64_t)limits->cpu_s + 1)) < 0 ||
+		(r = limit_back(RLIMIT_NOFILE, limits->files, limits->files)) < 0 || limits->oom_score_adj == 0)
+		return r;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || dprintf(fd, "%d", limits->oom_score_adj) < 0)
+		r = -errno;
+	fds_close(&fd);
+	return r;
+}
+
 static void settle_back(const struct child_start *start)
 {
 	static const int ended_by[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
-	struct rlimit no_core = { 0, 0 };
 	sigset_t none;
 
 	setpgid(0, 0);
@@ -62,28 +87,34 @@ static void settle_back(const struct child_start *start)
 		signal(ended_by[i], SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	title_set_back(start->name);
-	/* Writing the core of a process with rings mapped would delay its death by a second. */
-	setrlimit(RLIMIT_CORE, &no_core);
+	title_set_back(start->order->name);
 	/* stdout is a pipe now; whole lines are what the frontend wants. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
 _Noreturn void child_run_back(const struct child_start *start)
 {
+	const struct zygote_order *order = start->order;
 	const struct weir_backend *backend;
-	struct back_config config = { .name = start->name, .args = start->args };
-	char why[ZYGOTE_TEXT_BYTES];
+	struct back_config config = {
+		.name = order->name,
+		.args = order->args,
+		.poison = order->poison,
+		.poisons = order->poisons,
+	};
+	char why[ZYGOTE_TEXT_BYTES] = "cannot set its limits";
 	int r;
 
 	adopt_back(start);
 	settle_back(start);
-	if (take_fds_back(start) < 0)
+	if (page_map_back(&config.page, start->fd[ZYGOTE_FD_PAGE]) < 0 || take_fds_back(start) < 0)
 		_exit(1);
 	config.commands = FIRST_FD + ZYGOTE_FD_COMMANDS;
 	config.events = FIRST_FD + ZYGOTE_FD_EVENTS;
 	config.rings = FIRST_FD + ZYGOTE_FD_RINGS;
-	r = plugin_find(&backend, start->backend, why, sizeof(why));
+	r = limit_all_back(&order->limits);
+	if (r == 0)
+		r = plugin_find(&backend, order->backend, why, sizeof(why));
 	if (r < 0)
 		back_tell_exit(config.events, r, true, why);
 	else

@@ -6,7 +6,7 @@
 
 struct child_start {
 	int frontend, parent; /* pids: who will be our parent, and who is it now */
-	const char *name, *backend, *args;
+	const struct zygote_order *order;
 	int fd[ZYGOTE_FDS];
 };
 

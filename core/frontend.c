@@ -65,12 +65,13 @@ static void sweep(struct weir_frontend *frontend)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < frontend->group_count; i++) {
-		pid_t pid;
+		int group = frontend->groups[i];
+		pid_t leader = waitpid(group, NULL, WNOHANG), pid;
 
-		while ((pid = waitpid(-frontend->groups[i], NULL, WNOHANG)) > 0)
+		while ((pid = waitpid(-group, NULL, WNOHANG)) > 0)
 			;
-		if (pid == 0)
-			frontend->groups[kept++] = frontend->groups[i];
+		if (pid == 0 || leader == 0)
+			frontend->groups[kept++] = group;
 	}
 	frontend->group_count = kept;
 	if (kept > 0)
@@ -94,9 +95,11 @@ static void on_kick(void *data)
 	{
 		if (child->request == CHILD_REQUEST_START) {
 			child->request = CHILD_REQUEST_NONE;
+			child->history = (struct supervise_history){ 0 };
+			child->deaths = (struct supervise_deaths){ 0 };
 			process_apply(child, SUPERVISE_START, "");
 		}
-		process_try_spawn(child);
+		spawn_try(child);
 	}
 }
 
@@ -155,22 +158,27 @@ static void on_zygote_death(void *data)
 	weir_log(WEIR_LOG_WARNING, "frontend", "the zygote has died; starting another");
 	if (zygote_revive() == 0)
 		watch_zygote(frontend);
+	spawn_zygote_gone(frontend);
 	frontend_kick(frontend);
 }
 
 static void on_zygote_control(void *data)
 {
 	struct weir_frontend *frontend = data;
+	struct zygote_answer answer;
 
-	if (!zygote_attend())
-		return;
-	frontend->zygote_deadline.due_ns = CLOCK_NEVER;
-	frontend_kick(frontend);
+	while (zygote_attend(&answer)) {
+		if (answer.id == 0 && answer.text[0] != '\0')
+			weir_log(WEIR_LOG_WARNING, "zygote", "%s", answer.text);
+		spawn_answered(frontend, &answer);
+	}
 }
 
 static void on_zygote_deadline(void *data)
 {
-	weir_log(WEIR_LOG_ERROR, "frontend", "the zygote did not get ready within 60 s");
+	weir_log(WEIR_LOG_WARNING, "frontend",
+		zygote_is_ready() ? "the zygote does not answer; it is replaced"
+				  : "the zygote did not get ready within 60 s");
 	zygote_kill();
 }
 

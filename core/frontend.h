@@ -12,6 +12,7 @@
 #include "back.h"
 #include "loop.h"
 #include "message.h"
+#include "page.h"
 #include "supervise.h"
 #include "zygote.h"
 
@@ -49,15 +50,26 @@ struct weir_child {
 	enum weir_child_state state;
 	enum child_request request;
 	struct supervise_history history;
+	struct supervise_deaths deaths;
 	struct loop_timer timer;
 	int64_t running_since_ns;
 	uint32_t starts;
-	bool spawn_wanted; /* waits for the zygote */
+	uint32_t spawning; /* the zygote has this order of its; or 0 */
+	bool spawn_wanted; /* waits for the zygote to be ready */
 	bool spawn_failed;
 	bool stop_wanted;
+	bool recycled;		    /* it was told to stop, to be started again */
 	bool exit_told, exit_final; /* the child has said why it ends, in reason */
 	bool guilty;		    /* we kill it for what reason says */
 	char reason[CHILD_REASON_BYTES];
+	struct weir_end end; /* with guilty: what we kill it for; after its death: how it ended */
+
+	const struct page *page; /* NULL: no process */
+	struct supervise_pulse pulse;
+	struct loop_timer watch;
+	int64_t watch_ns; /* how often it is looked at while it runs; 0: never */
+	uint64_t poison[ZYGOTE_POISON_MAX];
+	uint32_t poisons;
 
 	int pid, pidfd; /* 0 and -1: no process */
 	int commands, events, rings, output_fd;
@@ -82,7 +94,7 @@ struct weir_frontend {
 	int signal_fd;
 	sigset_t old_signals;
 	bool dispatching, muted;
-	int *groups; /* process groups of dead children that may still have members */
+	int *groups; /* of dead children: may still have members */
 	size_t group_count;
 };
 
@@ -92,7 +104,7 @@ void frontend_emit(struct weir_frontend *frontend, const struct weir_event *even
 void frontend_kick(struct weir_frontend *frontend);
 /* frontend_tick() comes within 50 ms. */
 void frontend_want_tick(struct weir_frontend *frontend);
-/* Remembers a process group whose orphans are ours to reap. */
+/* Remembers a child that is dead, or as good as dead: it and its group are ours to reap. */
 void frontend_sweep(struct weir_frontend *frontend, int group);
 
 /* --- handle.c --- */
@@ -101,11 +113,26 @@ void child_free(struct weir_child *child);
 /* --- process.c: one child's life --- */
 void process_init(struct weir_child *child);
 void process_apply(struct weir_child *child, enum supervise_event event, const char *reason);
-/* Spawns if that is wanted and the zygote is ready. */
-void process_try_spawn(struct weir_child *child);
 void process_violation(struct weir_child *child, const char *what);
+/* Why it is going to be killed. The first one who says why is right. */
+void process_blame(struct weir_child *child, enum weir_end_kind kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Frees what belongs to the process; forgets it if it still runs. */
 void process_release(struct weir_child *child);
+
+/* --- spawn.c --- */
+/* Orders a process if that is wanted and the zygote can take it. */
+void spawn_try(struct weir_child *child);
+/* It is to be stopped before it is there. */
+void spawn_abandon(struct weir_child *child);
+void spawn_answered(struct weir_frontend *frontend, const struct zygote_answer *answer);
+/* What the zygote had not answered is ordered again. */
+void spawn_zygote_gone(struct weir_frontend *frontend);
+
+/* --- watch.c --- */
+void watch_init(struct weir_child *child);
+/* It runs from now on. */
+void watch_begin(struct weir_child *child);
 
 /* --- control.c --- */
 void control_readable(void *child);

@@ -46,7 +46,8 @@ static int fill(struct weir_child_config *filled, const struct weir_child_config
 	if (made.intensity == 0)
 		made.intensity = INTENSITY;
 	if (made.restart > WEIR_RESTART_TEMPORARY || made.intensity > SUPERVISE_INTENSITY_MAX || made.ready_ns < 0 ||
-		made.stop_ns < 0 || made.term_ns < 0 || made.period_ns < 0)
+		made.stop_ns < 0 || made.term_ns < 0 || made.period_ns < 0 || made.hang_ns < 0 || made.recycle_ns < 0 ||
+		made.limits.oom_score_adj < -1000 || made.limits.oom_score_adj > 1000)
 		return -EINVAL;
 	*filled = made;
 	return 0;
@@ -83,6 +84,7 @@ int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, co
 	}
 	process_init(made);
 	loop_add_timer(frontend->loop, &made->timer);
+	loop_add_timer(frontend->loop, &made->watch);
 	made->previous = frontend->last_child;
 	if (made->previous != NULL)
 		made->previous->next = made;

@@ -2,6 +2,7 @@
 #include "zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -21,8 +22,6 @@
 #include "plugin.h"
 #include "threads.h"
 
-#define ANSWER_NS (2 * CLOCK_S)
-
 /* A zygote that dies so often within a minute is not made again. */
 #define DEATHS_MAX 10
 
@@ -30,7 +29,6 @@ static struct {
 	bool initialised, ready;
 	struct weir_init_config config;
 	int socket, pidfd;
-	uint32_t last_id;
 	uint32_t deaths;
 	int64_t deaths_since_ns;
 	char error[ZYGOTE_TEXT_BYTES];
@@ -89,6 +87,18 @@ static int start_by_fork(void)
 	return 0;
 }
 
+/* A program that was started without them would get a socket as its stderr. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int weir_init(const struct weir_init_config *config)
 {
 	char threads[ZYGOTE_TEXT_BYTES - 128];
@@ -100,6 +110,8 @@ int weir_init(const struct weir_init_config *config)
 	own.config = config != NULL ? *config : (struct weir_init_config){ 0 };
 	plugin_set_table(own.config.backends);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is to fail like one on a full disk */
+	fill_standard_fds();
 	socket = inherited_socket();
 	if (socket >= 0)
 		zygote_run_back(socket, getppid(), &own.config);
@@ -138,24 +150,19 @@ bool zygote_is_initialised(void)
 	return own.initialised;
 }
 
-bool zygote_attend(void)
+bool zygote_attend(struct zygote_answer *answer)
 {
-	struct zygote_answer answer;
-	size_t count = 0;
 	struct pollfd pollfd = { .fd = own.socket, .events = POLLIN };
+	size_t count = 0;
 
 	if (own.socket < 0 || clock_poll(&pollfd, 1, 0) <= 0)
 		return false;
-	if (fds_receive(own.socket, &answer, sizeof(answer), NULL, &count) != sizeof(answer)) {
+	if (fds_receive(own.socket, answer, sizeof(*answer), NULL, &count) != sizeof(*answer)) {
 		zygote_kill();
 		return false;
 	}
-	if (answer.id != 0)
-		return false; /* too late */
-	own.ready = true;
-	answer.text[sizeof(answer.text) - 1] = '\0';
-	if (answer.text[0] != '\0')
-		weir_log(WEIR_LOG_WARNING, "zygote", "%s", answer.text);
+	answer->text[sizeof(answer->text) - 1] = '\0';
+	own.ready |= answer->id == 0;
 	return true;
 }
 
@@ -198,41 +205,14 @@ int zygote_revive(void)
 	return r;
 }
 
-int zygote_spawn(struct zygote_order *order, const int fds[ZYGOTE_FDS], int *pid, char *text)
+uint32_t zygote_next_id(void)
 {
-	size_t size = offsetof(struct zygote_order, args) + strlen(order->args) + 1;
-	int64_t deadline_ns = clock_ns() + ANSWER_NS;
-	struct pollfd pollfd = { .fd = own.socket, .events = POLLIN };
-	int r;
+	static uint32_t last;
 
-	order->id = ++own.last_id != 0 ? own.last_id : ++own.last_id;
-	r = fds_send(own.socket, order, size, fds, ZYGOTE_FDS);
-	while (r == 0) {
-		struct zygote_answer answer;
-		size_t count = 0;
+	return ++last != 0 ? last : ++last;
+}
 
-		r = -ETIMEDOUT;
-		if (clock_ns() >= deadline_ns)
-			break;
-		if (clock_poll(&pollfd, 1, deadline_ns) <= 0) {
-			r = 0;
-			continue;
-		}
-		r = fds_receive(own.socket, &answer, sizeof(answer), NULL, &count);
-		if (r != (int)sizeof(answer)) {
-			r = r < 0 ? r : -EPROTO;
-			break;
-		}
-		r = 0;
-		if (answer.id != order->id)
-			continue;
-		snprintf(text, ZYGOTE_TEXT_BYTES, "%.*s", ZYGOTE_TEXT_BYTES - 1, answer.text);
-		if (answer.status == 0)
-			*pid = answer.pid;
-		return answer.status;
-	}
-	/* Dead or stopped: the caller tries again when there is a new one. */
-	zygote_kill();
-	snprintf(text, ZYGOTE_TEXT_BYTES, "the zygote does not answer: %s", strerror(-r));
-	return r;
+int zygote_send(const struct zygote_order *order, const int *fds, size_t count)
+{
+	return fds_send(own.socket, order, offsetof(struct zygote_order, args) + strlen(order->args) + 1, fds, count);
 }

@@ -100,6 +100,8 @@ bool back_step_input(struct weir_back *back, uint32_t i)
 		if (input->given != 0)
 			weir_reader_release(input->reader, &frame);
 		input->given = 0;
+		weir_back_beat(back);
+		atomic_fetch_add_explicit(&back->page->frames, 1, memory_order_relaxed);
 		if (r < 0)
 			back_fail(back, "frame", r);
 		return true;

@@ -2,7 +2,7 @@
 #include "frontend.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,9 +10,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "fds.h"
@@ -20,147 +18,17 @@
 #define CLOSING_NS (100 * CLOCK_MS)
 #define KILL_NS	   (5 * CLOCK_S)
 
-static void blame(struct weir_child *child, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void blame(struct weir_child *child, const char *format, ...)
+void process_blame(struct weir_child *child, enum weir_end_kind kind, const char *format, ...)
 {
 	va_list args;
 
 	if (child->guilty)
 		return;
 	child->guilty = true;
+	child->end = (struct weir_end){ .kind = kind };
 	va_start(args, format);
 	vsnprintf(child->reason, sizeof(child->reason), format, args);
 	va_end(args);
-}
-
-/* --- starting ---------------------------------------------------------------------------------------------------- */
-
-struct plumbing {
-	int ours[ZYGOTE_FDS], theirs[ZYGOTE_FDS];
-};
-
-static void close_plumbing(struct plumbing *plumbing)
-{
-	for (int i = 0; i < ZYGOTE_FDS; i++) {
-		fds_close(&plumbing->ours[i]);
-		fds_close(&plumbing->theirs[i]);
-	}
-}
-
-static int make_plumbing(struct plumbing *plumbing)
-{
-	int commands[2] = { -1, -1 }, events[2] = { -1, -1 }, rings[2] = { -1, -1 }, output[2] = { -1, -1 };
-	int r = 0;
-
-	/* The child's output is for printf(), which knows no EAGAIN: that pipe blocks at its end. */
-	if (pipe2(commands, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(events, O_CLOEXEC | O_NONBLOCK) < 0 ||
-		pipe2(output, O_CLOEXEC) < 0 || fcntl(output[0], F_SETFL, O_NONBLOCK) < 0 ||
-		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, rings) < 0)
-		r = -errno;
-	*plumbing = (struct plumbing){
-		.ours = { commands[1], events[0], rings[0], output[0] },
-		.theirs = { commands[0], events[1], rings[1], output[1] },
-	};
-	if (r < 0)
-		close_plumbing(plumbing);
-	return r;
-}
-
-static int order_spawn(struct weir_child *child, const struct plumbing *plumbing, int *pid)
-{
-	struct zygote_order *order = calloc(1, sizeof(*order));
-	char text[ZYGOTE_TEXT_BYTES] = "";
-	int r;
-
-	if (order == NULL)
-		return -ENOMEM;
-	snprintf(order->name, sizeof(order->name), "%s", child->name);
-	snprintf(order->backend, sizeof(order->backend), "%s", child->backend);
-	snprintf(order->args, sizeof(order->args), "%s", child->args);
-	r = zygote_spawn(order, plumbing->theirs, pid, text);
-	explicit_bzero(order, sizeof(*order));
-	free(order);
-	if (r < 0)
-		blame(child, "could not be started: %.250s", text);
-	return r;
-}
-
-static int watch_process(struct weir_child *child)
-{
-	struct loop *loop = child->frontend->loop;
-	int r;
-
-	child->death.fd = child->pidfd;
-	child->control.fd = child->events;
-	child->log.fd = child->output_fd;
-	if ((r = loop_add(loop, &child->death)) < 0 || (r = loop_add(loop, &child->control)) < 0 ||
-		(r = loop_add(loop, &child->log)) < 0)
-		return r;
-	return 0;
-}
-
-static int spawn(struct weir_child *child)
-{
-	struct plumbing plumbing;
-	int pid, r = make_plumbing(&plumbing);
-
-	if (r < 0)
-		return r;
-	r = order_spawn(child, &plumbing, &pid);
-	if (r < 0)
-		goto fail;
-	child->pidfd = pidfd_open(pid, 0);
-	if (child->pidfd < 0) {
-		r = -errno;
-		/* It is ours, and not reaped: the pid cannot mean another process. */
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		goto fail;
-	}
-	child->pid = pid;
-	child->commands = plumbing.ours[ZYGOTE_FD_COMMANDS];
-	child->events = plumbing.ours[ZYGOTE_FD_EVENTS];
-	child->rings = plumbing.ours[ZYGOTE_FD_RINGS];
-	child->output_fd = plumbing.ours[ZYGOTE_FD_OUTPUT];
-	for (int i = 0; i < ZYGOTE_FDS; i++)
-		plumbing.ours[i] = -1;
-	close_plumbing(&plumbing);
-	message_parser_init(&child->parser);
-	r = watch_process(child);
-	if (r < 0)
-		kill(pid, SIGKILL); /* the parent-death signal and the closed pipes see to the rest */
-	return r;
-fail:
-	close_plumbing(&plumbing);
-	return r;
-}
-
-void process_try_spawn(struct weir_child *child)
-{
-	int r = -ECHILD;
-
-	if (!child->spawn_wanted)
-		return;
-	if (zygote_is_ready()) {
-		r = spawn(child);
-		if (r < 0 && !zygote_is_ready())
-			child->guilty = false; /* not the child's fault: the next zygote will do it */
-	} else if (zygote_pidfd() < 0) {
-		blame(child, "could not be started: the zygote has died too often");
-	}
-	if (r < 0 && !child->guilty && zygote_pidfd() >= 0 && !zygote_is_ready())
-		return; /* comes back when there is a zygote */
-	child->spawn_wanted = false;
-	if (r < 0) {
-		blame(child, "could not be started: %s", strerror(-r));
-		child->spawn_failed = true;
-		child->timer.due_ns = 0;
-		return;
-	}
-	child->starts++;
-	child->timer.due_ns = clock_ns() + child->config.ready_ns;
-	stream_child_spawned(child);
 }
 
 /* --- ending ------------------------------------------------------------------------------------------------------ */
@@ -177,7 +45,22 @@ void process_release(struct weir_child *child)
 	fds_close(&child->events);
 	fds_close(&child->rings);
 	fds_close(&child->output_fd);
+	page_free(&child->page);
+	child->watch.due_ns = CLOCK_NEVER;
 	child->pid = 0;
+	child->spawning = 0;
+}
+
+static struct weir_end end_of(const struct weir_child *child, const siginfo_t *info)
+{
+	if (child->guilty)
+		return child->end;
+	if (info->si_pid == 0)
+		return (struct weir_end){ 0 };
+	return (struct weir_end){
+		.kind = info->si_code == CLD_EXITED ? WEIR_END_EXIT : WEIR_END_SIGNAL,
+		.code = info->si_status,
+	};
 }
 
 static void describe_end(const struct weir_child *child, const siginfo_t *info, char *text, size_t size)
@@ -195,7 +78,25 @@ static void describe_end(const struct weir_child *child, const siginfo_t *info, 
 		snprintf(text, size, "exit status %d", info->si_status);
 }
 
-static void end(struct weir_child *child, bool success, const char *reason)
+/* It has died of itself: does it always die there? */
+static bool is_poisoned(struct weir_child *child, uint64_t position, char *reason)
+{
+	char why[200];
+
+	if (child->stop_wanted || child->recycled || !supervise_is_poison(&child->history, position))
+		return false;
+	if (child->config.skip_poison && child->poisons < ZYGOTE_POISON_MAX) {
+		child->poison[child->poisons++] = position;
+		return false;
+	}
+	snprintf(why, sizeof(why), "%.199s", reason);
+	snprintf(reason, CHILD_REASON_BYTES, "died %d times at position %" PRIu64 " of its input: %s", SUPERVISE_POISON,
+		position, why);
+	child->end = (struct weir_end){ .kind = WEIR_END_POISON };
+	return true;
+}
+
+static void end(struct weir_child *child, bool success, bool final, const char *reason)
 {
 	struct supervise_death death = {
 		.restart = child->config.restart,
@@ -204,12 +105,13 @@ static void end(struct weir_child *child, bool success, const char *reason)
 		.now_ns = clock_ns(),
 		.running_since_ns = child->running_since_ns,
 		.stop_wanted = child->stop_wanted,
+		.recycled = child->recycled,
 		.success = success,
-		.final = child->exit_final,
+		.final = final,
 	};
 
 	child->running_since_ns = 0;
-	process_apply(child, supervise_verdict(&child->history, &death), reason);
+	process_apply(child, supervise_verdict(&child->history, &child->deaths, &death), reason);
 }
 
 /* The pidfd is readable. What the child wrote before it died is heard before its death is told. */
@@ -218,6 +120,8 @@ static void reap(void *data)
 	struct weir_child *child = data;
 	char reason[CHILD_REASON_BYTES];
 	siginfo_t info = { 0 };
+	uint64_t position = atomic_load_explicit(&child->page->position, memory_order_relaxed);
+	bool success, final;
 	int pid = child->pid, r;
 
 	/* Before the reaping: until then the number of the group cannot mean another one. */
@@ -227,17 +131,20 @@ static void reap(void *data)
 		return;
 	control_drain(child);
 	output_drain(child);
+	success = info.si_code == CLD_EXITED && info.si_status == 0;
+	child->end = end_of(child, &info);
 	describe_end(child, &info, reason, sizeof(reason));
+	final = child->exit_final || (!success && is_poisoned(child, position, reason));
 	process_release(child);
 	frontend_sweep(child->frontend, pid);
 	stream_child_dead(child);
 	control_fail_call(child);
-	end(child, info.si_code == CLD_EXITED && info.si_status == 0, reason);
+	end(child, success, final, reason);
 }
 
 void process_violation(struct weir_child *child, const char *what)
 {
-	blame(child, "protocol error: %s", what);
+	process_blame(child, WEIR_END_PROTOCOL, "protocol error: %s", what);
 	loop_remove(child->frontend->loop, &child->control);
 	process_apply(child, SUPERVISE_VIOLATION, child->reason);
 }
@@ -251,9 +158,10 @@ static const char *explain_time_out(struct weir_child *child)
 	case WEIR_CHILD_STARTING:
 	case WEIR_CHILD_RUNNING:
 		if (ready_is_due)
-			blame(child, "did not get ready within %.3g s", (double)child->config.ready_ns / 1e9);
+			process_blame(child, WEIR_END_TIMEOUT, "did not get ready within %.3g s",
+				(double)child->config.ready_ns / 1e9);
 		else
-			blame(child, "closed its control pipe");
+			process_blame(child, WEIR_END_PROTOCOL, "closed its control pipe");
 		return child->reason;
 	case WEIR_CHILD_STOPPING: return "did not stop when told to";
 	case WEIR_CHILD_TERMINATING: return "did not end on SIGTERM";
@@ -268,7 +176,9 @@ static void time_out(void *data)
 
 	if (child->spawn_failed) {
 		child->spawn_failed = false;
-		end(child, false, child->guilty ? child->reason : "stopped");
+		if (!child->guilty)
+			child->end = (struct weir_end){ .kind = WEIR_END_EXIT };
+		end(child, false, false, child->guilty ? child->reason : "stopped");
 		return;
 	}
 	process_apply(child, SUPERVISE_TIMEOUT, explain_time_out(child));
@@ -308,12 +218,12 @@ static void set_deadline(struct weir_child *child, uint32_t actions)
 	if ((actions & SUPERVISE_WAIT_KILL) != 0)
 		*due_ns = now_ns + KILL_NS;
 	if ((actions & SUPERVISE_WAIT_BACKOFF) != 0)
-		*due_ns = now_ns + backoff_ns(child);
+		*due_ns = now_ns + (child->recycled ? 0 : backoff_ns(child));
 }
 
 static void begin_life(struct weir_child *child)
 {
-	child->exit_told = child->exit_final = child->guilty = child->stop_wanted = false;
+	child->exit_told = child->exit_final = child->guilty = child->stop_wanted = child->recycled = false;
 	child->reason[0] = '\0';
 	child->spawn_wanted = true;
 	frontend_kick(child->frontend);
@@ -325,10 +235,8 @@ static void act(struct weir_child *child, uint32_t actions)
 	if ((actions & SUPERVISE_SPAWN) != 0)
 		begin_life(child);
 	if ((actions & SUPERVISE_SEND_STOP) != 0) {
-		if (child->spawn_wanted || child->spawn_failed) { /* there is nothing to stop yet */
-			child->spawn_wanted = false;
-			child->spawn_failed = true;
-			child->timer.due_ns = 0;
+		if (child->pid == 0) {
+			spawn_abandon(child); /* there is nothing to stop yet */
 		} else if (control_send(child, MESSAGE_STOP, 0, NULL, 0) < 0) {
 			child->timer.due_ns = 0; /* it does not listen: on to SIGTERM */
 		}
@@ -349,12 +257,12 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 
 	snprintf(kept, sizeof(kept), "%s", reason); /* begin_life() clears it */
 	child->state = move.state;
-	if (event == SUPERVISE_START)
-		child->history = (struct supervise_history){ 0 };
-	if (event == SUPERVISE_STOP)
-		child->stop_wanted = true;
-	if (move.state == WEIR_CHILD_RUNNING && from != WEIR_CHILD_RUNNING)
+	child->stop_wanted |= event == SUPERVISE_STOP;
+	child->recycled |= event == SUPERVISE_RECYCLE && move.state != from;
+	if (move.state == WEIR_CHILD_RUNNING && from != WEIR_CHILD_RUNNING) {
 		child->running_since_ns = clock_ns();
+		watch_begin(child);
+	}
 	act(child, move.actions);
 	if (move.state == from)
 		return;
@@ -362,7 +270,8 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 					       .child = child,
 					       .from = from,
 					       .to = move.state,
-					       .reason = kept });
+					       .reason = kept,
+					       .end = child->end });
 	stream_child_changed(child, kept);
 }
 
@@ -373,4 +282,5 @@ void process_init(struct weir_child *child)
 	child->control = (struct loop_source){ .class = LOOP_CONTROL, .fn = control_readable, .data = child };
 	child->log = (struct loop_source){ .class = LOOP_OUTPUT, .fn = output_readable, .data = child };
 	child->timer = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = time_out, .data = child };
+	watch_init(child);
 }

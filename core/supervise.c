@@ -30,6 +30,7 @@ static const struct supervise_move table[SUPERVISE_STATES][SUPERVISE_EVENTS] = {
 		[SUPERVISE_CLOSING] = { WEIR_CHILD_STARTING, SUPERVISE_WAIT_CLOSING },
 		[SUPERVISE_VIOLATION] = { KILL },
 		[SUPERVISE_TIMEOUT] = { KILL },
+		[SUPERVISE_RECYCLE] = { STOP },
 		ENDS,
 	},
 	[WEIR_CHILD_RUNNING] = {
@@ -37,6 +38,8 @@ static const struct supervise_move table[SUPERVISE_STATES][SUPERVISE_EVENTS] = {
 		[SUPERVISE_CLOSING] = { WEIR_CHILD_RUNNING, SUPERVISE_WAIT_CLOSING },
 		[SUPERVISE_VIOLATION] = { KILL },
 		[SUPERVISE_TIMEOUT] = { KILL },
+		[SUPERVISE_HANG] = { TERM }, /* it does not hear a stop message */
+		[SUPERVISE_RECYCLE] = { STOP },
 		ENDS,
 	},
 	[WEIR_CHILD_STOPPING] = {
@@ -76,32 +79,59 @@ struct supervise_move supervise_move(enum weir_child_state state, enum supervise
 	return move;
 }
 
-static bool too_often(struct supervise_history *history, const struct supervise_death *death)
+static bool too_often(struct supervise_deaths *deaths, const struct supervise_death *death)
 {
 	uint32_t kept = death->intensity + 1;
 	int64_t oldest_ns;
 
-	history->death_ns[history->count++ % kept] = death->now_ns;
-	if (history->count < kept)
+	deaths->death_ns[deaths->count++ % kept] = death->now_ns;
+	if (deaths->count < kept)
 		return false;
-	oldest_ns = history->death_ns[history->count % kept];
+	oldest_ns = deaths->death_ns[deaths->count % kept];
 	return death->now_ns - oldest_ns <= death->period_ns;
 }
 
-enum supervise_event supervise_verdict(struct supervise_history *history, const struct supervise_death *death)
+enum supervise_event supervise_verdict(
+	struct supervise_history *history, struct supervise_deaths *deaths, const struct supervise_death *death)
 {
 	if (death->stop_wanted)
 		return SUPERVISE_DEAD_DONE;
 	if (death->final)
 		return SUPERVISE_DEAD_FAILED;
 	if (death->restart == WEIR_RESTART_TEMPORARY)
-		return death->success ? SUPERVISE_DEAD_DONE : SUPERVISE_DEAD_FAILED;
+		return death->success || death->recycled ? SUPERVISE_DEAD_DONE : SUPERVISE_DEAD_FAILED;
+	if (death->recycled)
+		return SUPERVISE_DEAD_AGAIN;
 	if (death->restart == WEIR_RESTART_TRANSIENT && death->success)
 		return SUPERVISE_DEAD_DONE;
 	if (death->running_since_ns != 0 && death->now_ns - death->running_since_ns >= HEALTHY_NS)
 		history->attempt = 0;
 	history->attempt++;
-	return too_often(history, death) ? SUPERVISE_DEAD_FAILED : SUPERVISE_DEAD_AGAIN;
+	return too_often(deaths, death) ? SUPERVISE_DEAD_FAILED : SUPERVISE_DEAD_AGAIN;
+}
+
+bool supervise_is_poison(struct supervise_history *history, uint64_t position)
+{
+	if (position != history->position)
+		history->deaths_there = 0;
+	history->position = position;
+	if (position == 0 || ++history->deaths_there < SUPERVISE_POISON)
+		return false;
+	history->deaths_there = 0;
+	return true;
+}
+
+bool supervise_is_hung(struct supervise_pulse *pulse, const struct supervise_look *look)
+{
+	bool is_working = (look->work & 1) != 0;
+
+	if (pulse->turns != look->turns)
+		pulse->turns_ns = look->now_ns;
+	if (pulse->work != look->work || !is_working)
+		pulse->work_ns = look->now_ns;
+	pulse->turns = look->turns;
+	pulse->work = look->work;
+	return look->now_ns - pulse->turns_ns >= look->limit_ns || look->now_ns - pulse->work_ns >= look->limit_ns;
 }
 
 int64_t supervise_backoff_ns(const struct supervise_history *history, uint32_t random)

@@ -128,7 +128,7 @@ static void enter_back(int socket, int frontend_pid)
 _Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_init_config *config)
 {
 	static struct zygote_order order;
-	struct child_start start = { .frontend = frontend_pid };
+	struct child_start start = { .frontend = frontend_pid, .order = &order };
 	char text[ZYGOTE_TEXT_BYTES];
 
 	enter_back(socket, frontend_pid);
@@ -143,9 +143,6 @@ _Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_i
 			_exit(0);
 		if (size < (int)offsetof(struct zygote_order, args) + 1 || count != ZYGOTE_FDS)
 			_exit(1);
-		start.name = order.name;
-		start.backend = order.backend;
-		start.args = order.args;
 		obey_back(socket, &order, &start);
 		for (int i = 0; i < ZYGOTE_FDS; i++)
 			fds_close(&start.fd[i]);

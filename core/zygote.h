@@ -17,11 +17,17 @@
 #define ZYGOTE_PATH_BYTES 4096
 #define ZYGOTE_ARGS_BYTES 32769
 
-/* What a child is given, in this order: commands to read, events to write, the socket for rings, its output. */
-enum zygote_fd { ZYGOTE_FD_COMMANDS, ZYGOTE_FD_EVENTS, ZYGOTE_FD_RINGS, ZYGOTE_FD_OUTPUT, ZYGOTE_FDS };
+#define ZYGOTE_POISON_MAX 16
+
+/* What a child is given, in this order: commands to read, events to write, the socket for rings, its output, its page
+ * (page.h). */
+enum zygote_fd { ZYGOTE_FD_COMMANDS, ZYGOTE_FD_EVENTS, ZYGOTE_FD_RINGS, ZYGOTE_FD_OUTPUT, ZYGOTE_FD_PAGE, ZYGOTE_FDS };
 
 struct zygote_order {
-	uint32_t id; /* never 0 */
+	uint32_t id;	  /* never 0 */
+	uint32_t poisons; /* in poison: positions to be skipped */
+	uint64_t poison[ZYGOTE_POISON_MAX];
+	struct weir_limits limits;
 	char name[ZYGOTE_NAME_BYTES];
 	char backend[ZYGOTE_PATH_BYTES];
 	char args[ZYGOTE_ARGS_BYTES]; /* only its used part travels */
@@ -46,8 +52,9 @@ int zygote_socket(void); /* -1 while there is none */
 int zygote_pidfd(void);
 bool zygote_is_ready(void);
 
-/* Something is to be read from the socket, or it is closed. True: it is ready now. */
-bool zygote_attend(void);
+/* Reads an answer, if there is one. id 0: it is ready now; text: what is wrong with its preloading, or "". A zygote
+ * that says something else is killed. */
+bool zygote_attend(struct zygote_answer *answer);
 
 /* Makes a new one if the old one has died, by exec of the program itself. 0, or -errno: it dies again and again. */
 int zygote_revive(void);
@@ -56,7 +63,11 @@ void zygote_kill(void);
 /* Starts this program again, as a zygote (exec.c). 0, with our end of its socket; or -errno. */
 int zygote_exec(int *socket, pid_t *pid);
 
-/* Has a child forked. 0 and *pid; or -errno with the reason in text (ZYGOTE_TEXT_BYTES). Blocks, at most for 2 s. */
-int zygote_spawn(struct zygote_order *order, const int fds[ZYGOTE_FDS], int *pid, char *text);
+/* A number for an order, and for the life that begins with it; never the same again: an answer may come late. */
+uint32_t zygote_next_id(void);
+
+/* Orders a child; the answer comes through the socket. 0, -EAGAIN (it has enough to do), -EPIPE or -ENOTCONN (it is
+ * dead), -errno. The descriptors stay the caller's. Does not block. */
+int zygote_send(const struct zygote_order *order, const int *fds, size_t count);
 
 #endif

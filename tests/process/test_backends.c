@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -40,6 +42,19 @@ static int count_fds_back(void)
 	return count;
 }
 
+static int read_number_back(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int number = -1;
+
+	if (file == NULL)
+		return -1;
+	if (fscanf(file, "%d", &number) != 1)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
 static int tell_facts_back(struct weir_back *back, const struct weir_message *message)
 {
 	struct facts facts = { .pid = getpid(), .parent = getppid(), .group = getpgrp() };
@@ -54,6 +69,15 @@ static int tell_facts_back(struct weir_back *back, const struct weir_message *me
 		facts.blocked += sigismember(&mask, i) == 1;
 	getrlimit(RLIMIT_CORE, &limit);
 	facts.core_limit = (int)limit.rlim_max;
+	getrlimit(RLIMIT_AS, &limit);
+	facts.address_limit = limit.rlim_cur;
+	getrlimit(RLIMIT_FSIZE, &limit);
+	facts.file_limit = limit.rlim_cur;
+	getrlimit(RLIMIT_CPU, &limit);
+	facts.cpu_limit = limit.rlim_cur;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	facts.files_limit = limit.rlim_cur;
+	facts.oom_score_adj = read_number_back("/proc/self/oom_score_adj");
 	prctl(PR_GET_NAME, facts.comm, 0, 0, 0);
 	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	got = read(fd, facts.cmdline, sizeof(facts.cmdline) - 1);
@@ -77,6 +101,59 @@ static void print_back(int lines)
 		printf("line %d\n", i);
 }
 
+static void spin_back(void)
+{
+	for (volatile int i = 0;; i = i + 1)
+		;
+}
+
+static void block_back(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	spin_back();
+}
+
+static void deadlock_back(void)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&lock);
+}
+
+static void toil_back(struct weir_back *back, int ms)
+{
+	for (int i = 0; i < ms; i++) {
+		usleep(1000);
+		weir_back_beat(back);
+	}
+}
+
+static int allocate_back(int mib)
+{
+	static char *volatile memory; /* volatile: or the compiler does without */
+
+	memory = malloc((size_t)mib << 20);
+	if (memory == NULL)
+		return -ENOMEM;
+	memset(memory, 1, (size_t)mib << 20);
+	return 0;
+}
+
+static int overwrite_back(void)
+{
+	static const char data[1 << 20];
+	int fd = memfd_create("overwrite", MFD_CLOEXEC), status = 0;
+
+	if (write(fd, data, sizeof(data)) != (ssize_t)sizeof(data) || write(fd, data, 1) != 1)
+		status = -errno;
+	close(fd);
+	return status;
+}
+
 static int command_obedient_back(struct weir_back *back, void *state, const struct weir_message *message)
 {
 	struct obedient *own = state;
@@ -93,9 +170,7 @@ static int command_obedient_back(struct weir_back *back, void *state, const stru
 	case ORDER_EXIT: _exit(value);
 	case ORDER_LEAVE: weir_back_exit(back, value); return 0;
 	case ORDER_SLEEP: sleep_for_ever_back(); return 0;
-	case ORDER_SPIN:
-		for (volatile int i = 0;; i = i + 1)
-			;
+	case ORDER_SPIN: spin_back(); return 0;
 	case ORDER_DEAF:
 		signal(SIGTERM, SIG_IGN);
 		weir_back_reply(back, message, 0, NULL, 0);
@@ -111,6 +186,14 @@ static int command_obedient_back(struct weir_back *back, void *state, const stru
 		sleep_for_ever_back();
 		return 0;
 	case ORDER_FACTS: return tell_facts_back(back, message);
+	case ORDER_DEADLOCK: deadlock_back(); return 0;
+	case ORDER_BLOCK: block_back(); return 0;
+	case ORDER_TOIL: toil_back(back, value); return 0;
+	case ORDER_WORK: weir_back_work(back, value != 0); return 0;
+	case ORDER_POSITION: weir_back_set_position(back, (uint64_t)value); return 0;
+	case ORDER_IS_POISON: return weir_back_is_poison(back, (uint64_t)value) ? -EBADMSG : 0;
+	case ORDER_ALLOCATE: return allocate_back(value);
+	case ORDER_OVERWRITE: return overwrite_back();
 	default: return -ENOSYS;
 	}
 }

@@ -23,13 +23,22 @@ enum order {
 	ORDER_FLOOD,	  /* so many events, from then on with each tick */
 	ORDER_CLOSE,	  /* closes its control pipe, and sleeps */
 	ORDER_FACTS,	  /* replies with struct facts */
+	ORDER_DEADLOCK,	  /* locks a lock twice */
+	ORDER_BLOCK,	  /* blocks all signals, then spins */
+	ORDER_TOIL,	  /* for so many milliseconds, and says on its way that it goes on */
+	ORDER_WORK,	  /* a thread begins work (1), never to end it; or has none (0) */
+	ORDER_POSITION,	  /* is at this position */
+	ORDER_IS_POISON,  /* returns whether this position is */
+	ORDER_ALLOCATE,	  /* so many MiB */
+	ORDER_OVERWRITE,  /* writes a MiB into a file in memory; returns its errno */
 };
 
 #define EVENT_FLOOD 300
 #define EVENT_LEFT  301 /* leave() was called with this reason */
 
 struct facts {
-	int pid, parent, group, fds, blocked, core_limit, dumps_on_pipe;
+	int pid, parent, group, fds, blocked, core_limit, oom_score_adj;
+	uint64_t address_limit, file_limit, cpu_limit, files_limit;
 	char comm[16], cmdline[256];
 };
 

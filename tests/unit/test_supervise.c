@@ -6,20 +6,20 @@
 
 /* Every cell as it must be, a second time and in another notation: a row for each state, a column for each event.
  * The first letter is the next state, the rest are the actions; "-" changes nothing. */
-static const char *const event_order[] = { "start", "stop", "ready", "closing", "violation", "timeout", "again", "done",
-	"failed" };
+static const char *const event_order[] = { "start", "stop", "ready", "closing", "violation", "timeout", "hang",
+	"recycle", "again", "done", "failed" };
 /* clang-format off */
 static const char *const expected[SUPERVISE_STATES][SUPERVISE_EVENTS] = {
-	/*		start	stop	ready	closing	viol.	timeout	again	done	failed */
-	/* idle */     { "Sps", "D.",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
-	/* starting */ { "-",	"Tts",	"R.",	"Sc",	"Kkw",	"Kkw",	"Bb",	"D.",	"F." },
-	/* running */  { "-",	"Tts",	"-",	"Rc",	"Kkw",	"Kkw",	"Bb",	"D.",	"F." },
-	/* stopping */ { "-",	"-",	"-",	"-",	"Kkw",	"Mmx",	"Bb",	"D.",	"F." },
-	/* terminat. */{ "-",	"-",	"-",	"-",	"Kkw",	"Kkw",	"Bb",	"D.",	"F." },
-	/* killing */  { "-",	"-",	"-",	"-",	"-",	"F.",	"Bb",	"D.",	"F." },
-	/* backoff */  { "Sps", "D.",	"-",	"-",	"-",	"Sps",	"-",	"-",	"-" },
-	/* done */     { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
-	/* failed */   { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
+	/*		start	stop	ready	closing	viol.	timeout	hang	recycle	again	done	failed */
+	/* idle */     { "Sps", "D.",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
+	/* starting */ { "-",	"Tts",	"R.",	"Sc",	"Kkw",	"Kkw",	"-",	"Tts",	"Bb",	"D.",	"F." },
+	/* running */  { "-",	"Tts",	"-",	"Rc",	"Kkw",	"Kkw",	"Mmx",	"Tts",	"Bb",	"D.",	"F." },
+	/* stopping */ { "-",	"-",	"-",	"-",	"Kkw",	"Mmx",	"-",	"-",	"Bb",	"D.",	"F." },
+	/* terminat. */{ "-",	"-",	"-",	"-",	"Kkw",	"Kkw",	"-",	"-",	"Bb",	"D.",	"F." },
+	/* killing */  { "-",	"-",	"-",	"-",	"-",	"F.",	"-",	"-",	"Bb",	"D.",	"F." },
+	/* backoff */  { "Sps", "D.",	"-",	"-",	"-",	"Sps",	"-",	"-",	"-",	"-",	"-" },
+	/* done */     { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
+	/* failed */   { "Sps", "-",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-",	"-" },
 };
 /* clang-format on */
 
@@ -95,58 +95,65 @@ static void no_state_with_an_end_wanted_is_without_a_deadline(void **state)
 
 static const struct supervise_death often = { .intensity = 3, .period_ns = 10 * CLOCK_S };
 
-static enum supervise_event die(struct supervise_history *history, int64_t at_ns)
+static enum supervise_event die(struct supervise_deaths *deaths, int64_t at_ns)
 {
 	struct supervise_death death = often;
+	struct supervise_history history = { 0 };
 
 	death.now_ns = at_ns;
-	return supervise_verdict(history, &death);
+	return supervise_verdict(&history, deaths, &death);
 }
 
 static void more_deaths_than_intensity_within_the_period_fail(void **state)
 {
-	struct supervise_history history = { 0 };
+	struct supervise_deaths deaths = { 0 };
 
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(die(&history, CLOCK_S * (i + 1)), SUPERVISE_DEAD_AGAIN);
-	assert_int_equal(die(&history, CLOCK_S * 4), SUPERVISE_DEAD_FAILED);
+		assert_int_equal(die(&deaths, CLOCK_S * (i + 1)), SUPERVISE_DEAD_AGAIN);
+	assert_int_equal(die(&deaths, CLOCK_S * 4), SUPERVISE_DEAD_FAILED);
 }
 
 static void deaths_spread_over_more_than_the_period_do_not_fail(void **state)
 {
-	struct supervise_history history = { 0 };
+	struct supervise_deaths deaths = { 0 };
 
 	for (int i = 0; i < 200; i++)
-		assert_int_equal(die(&history, CLOCK_S * 4 * (i + 1)), SUPERVISE_DEAD_AGAIN);
+		assert_int_equal(die(&deaths, CLOCK_S * 4 * (i + 1)), SUPERVISE_DEAD_AGAIN);
 }
 
 static void restart_kinds_decide_what_a_death_means(void **state)
 {
 	static const struct {
 		uint32_t restart;
-		bool stop_wanted, success, final;
+		bool stop_wanted, success, final, recycled;
 		enum supervise_event verdict;
 	} row[] = {
-		{ WEIR_RESTART_PERMANENT, false, false, false, SUPERVISE_DEAD_AGAIN },
-		{ WEIR_RESTART_PERMANENT, false, true, false, SUPERVISE_DEAD_AGAIN },
-		{ WEIR_RESTART_PERMANENT, true, false, false, SUPERVISE_DEAD_DONE },
-		{ WEIR_RESTART_PERMANENT, false, false, true, SUPERVISE_DEAD_FAILED },
-		{ WEIR_RESTART_PERMANENT, true, false, true, SUPERVISE_DEAD_DONE },
-		{ WEIR_RESTART_TRANSIENT, false, false, false, SUPERVISE_DEAD_AGAIN },
-		{ WEIR_RESTART_TRANSIENT, false, true, false, SUPERVISE_DEAD_DONE },
-		{ WEIR_RESTART_TEMPORARY, false, false, false, SUPERVISE_DEAD_FAILED },
-		{ WEIR_RESTART_TEMPORARY, false, true, false, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_PERMANENT, false, false, false, false, SUPERVISE_DEAD_AGAIN },
+		{ WEIR_RESTART_PERMANENT, false, true, false, false, SUPERVISE_DEAD_AGAIN },
+		{ WEIR_RESTART_PERMANENT, true, false, false, false, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_PERMANENT, false, false, true, false, SUPERVISE_DEAD_FAILED },
+		{ WEIR_RESTART_PERMANENT, true, false, true, false, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_TRANSIENT, false, false, false, false, SUPERVISE_DEAD_AGAIN },
+		{ WEIR_RESTART_TRANSIENT, false, true, false, false, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_TEMPORARY, false, false, false, false, SUPERVISE_DEAD_FAILED },
+		{ WEIR_RESTART_TEMPORARY, false, true, false, false, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_PERMANENT, false, true, false, true, SUPERVISE_DEAD_AGAIN },
+		{ WEIR_RESTART_TRANSIENT, false, true, false, true, SUPERVISE_DEAD_AGAIN },
+		{ WEIR_RESTART_TEMPORARY, false, false, false, true, SUPERVISE_DEAD_DONE },
+		{ WEIR_RESTART_PERMANENT, true, true, false, true, SUPERVISE_DEAD_DONE },
 	};
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct supervise_history history = { 0 };
+		struct supervise_deaths deaths = { 0 };
 		struct supervise_death death = often;
 
 		death.restart = row[i].restart;
 		death.stop_wanted = row[i].stop_wanted;
 		death.success = row[i].success;
 		death.final = row[i].final;
-		assert_int_equal(supervise_verdict(&history, &death), row[i].verdict);
+		death.recycled = row[i].recycled;
+		assert_int_equal(supervise_verdict(&history, &deaths, &death), row[i].verdict);
 	}
 }
 
@@ -167,17 +174,77 @@ static void backoff_doubles_up_to_a_second(void **state)
 static void ten_healthy_seconds_reset_the_backoff(void **state)
 {
 	struct supervise_history history = { 0 };
+	struct supervise_deaths deaths = { 0 };
 	struct supervise_death death = { .intensity = 50, .period_ns = CLOCK_S, .now_ns = 100 * CLOCK_S };
 
 	for (int i = 0; i < 5; i++)
-		supervise_verdict(&history, &death);
+		supervise_verdict(&history, &deaths, &death);
 	death.running_since_ns = 91 * CLOCK_S;
-	supervise_verdict(&history, &death);
+	supervise_verdict(&history, &deaths, &death);
 	assert_int_equal(history.attempt, 6);
 	death.running_since_ns = 90 * CLOCK_S;
-	supervise_verdict(&history, &death);
+	supervise_verdict(&history, &deaths, &death);
 	assert_int_equal(history.attempt, 1);
 	assert_int_equal(supervise_backoff_ns(&history, 0), 0);
+}
+
+static void recycling_is_no_death(void **state)
+{
+	struct supervise_history history = { 0 };
+	struct supervise_deaths deaths = { 0 };
+	struct supervise_death death = often;
+
+	death.recycled = true;
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(supervise_verdict(&history, &deaths, &death), SUPERVISE_DEAD_AGAIN);
+	assert_int_equal(deaths.count, 0);
+	assert_int_equal(supervise_backoff_ns(&history, 0), 0);
+}
+
+static void third_death_in_a_row_at_one_position_is_poison(void **state)
+{
+	static const uint64_t unsuspicious[] = { 7, 7, 8, 7, 7, 0, 7, 7, 9, 0, 0, 0, 0, 7, 7 };
+	struct supervise_history history = { 0 };
+
+	for (size_t i = 0; i < sizeof(unsuspicious) / sizeof(unsuspicious[0]); i++)
+		assert_false(supervise_is_poison(&history, unsuspicious[i]));
+	assert_true(supervise_is_poison(&history, 7));
+	/* Skipped, it counts anew. */
+	assert_false(supervise_is_poison(&history, 7));
+	assert_false(supervise_is_poison(&history, 7));
+	assert_true(supervise_is_poison(&history, 7));
+}
+
+static bool look(struct supervise_pulse *pulse, int64_t at_ns, uint64_t turns, uint64_t work)
+{
+	struct supervise_look what = { .now_ns = at_ns, .limit_ns = CLOCK_S, .turns = turns, .work = work };
+
+	return supervise_is_hung(pulse, &what);
+}
+
+static void loop_that_stands_still_is_hung(void **state)
+{
+	struct supervise_pulse pulse = { 0 };
+
+	assert_false(look(&pulse, CLOCK_S, 1, 0));
+	assert_false(look(&pulse, CLOCK_S * 2 - 1, 1, 0));
+	assert_true(look(&pulse, CLOCK_S * 2, 1, 0));
+	assert_false(look(&pulse, CLOCK_S * 2, 2, 0));
+}
+
+static void threads_are_hung_only_while_they_have_work(void **state)
+{
+	struct supervise_pulse pulse = { 0 };
+	uint64_t turns = 0;
+
+	for (int i = 0; i < 10; i++) /* idle for ever */
+		assert_false(look(&pulse, CLOCK_S * i, ++turns, 4));
+	assert_false(look(&pulse, CLOCK_S * 10, ++turns, 7)); /* busy from here on */
+	assert_false(look(&pulse, CLOCK_S * 11 - 1, ++turns, 7));
+	assert_true(look(&pulse, CLOCK_S * 11, ++turns, 7));
+	assert_false(look(&pulse, CLOCK_S * 12, ++turns, 9)); /* some progress */
+	assert_false(look(&pulse, CLOCK_S * 13 - 1, ++turns, 9));
+	assert_false(look(&pulse, CLOCK_S * 15, ++turns, 10)); /* done */
 }
 
 int main(void)
@@ -190,6 +257,10 @@ int main(void)
 		cmocka_unit_test(restart_kinds_decide_what_a_death_means),
 		cmocka_unit_test(backoff_doubles_up_to_a_second),
 		cmocka_unit_test(ten_healthy_seconds_reset_the_backoff),
+		cmocka_unit_test(recycling_is_no_death),
+		cmocka_unit_test(third_death_in_a_row_at_one_position_is_poison),
+		cmocka_unit_test(loop_that_stands_still_is_hung),
+		cmocka_unit_test(threads_are_hung_only_while_they_have_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,19 @@ int weir_back_watch(struct weir_back *back, int fd, weir_watch_fn fn);
 /* Ends the process from within: status 0 is a success, else -errno. leave() runs. Returns at once. */
 void weir_back_exit(struct weir_back *back, int status);
 
+/* For a child with hang_ns. Weir counts as progress that one of the functions above returns, and that its loop goes
+ * round. A function that takes longer calls weir_back_beat() on its way. Threads of the backend's own are seen only if
+ * they call weir_back_work(): with true while there is something to do, at least every hang_ns; with false before they
+ * wait for input. It says nothing about a thread that never calls it. Any thread; some nanoseconds. */
+void weir_back_beat(struct weir_back *back);
+void weir_back_work(struct weir_back *back, bool busy);
+
+/* Where in its input the process is: a number of the backend's own, but not 0, told before the work on it begins. A
+ * child that dies three times at one position is not started again; with skip_poison it is, and
+ * weir_back_is_poison() is then true for that position. Any thread. */
+void weir_back_set_position(struct weir_back *back, uint64_t position);
+bool weir_back_is_poison(const struct weir_back *back, uint64_t position);
+
 /* Inside of another loop. The descriptor is readable (POLLIN) when there is something to do, at least every
  * WEIR_WAIT_BOUND_NS; then call weir_back_turn() with deadline 0, which calls the functions above. It is Weir's, and
  * the same for the life of the process. -errno. A turn handles at most one frame of each input; it waits at most until

@@ -23,8 +23,9 @@ struct weir_init_config {
 };
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
- * Ignores SIGPIPE, and makes this process a subreaper: orphaned descendants become its children. If the zygote dies the
- * program is started again as one (/proc/self/exe); there weir_init() does not return. Blocks for one fork. */
+ * Ignores SIGPIPE and SIGXFSZ, opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
+ * subreaper: orphaned descendants become its children. If the zygote dies the program is started again as one
+ * (/proc/self/exe); there weir_init() does not return. Blocks for one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
@@ -49,6 +50,17 @@ enum weir_restart {
 	WEIR_RESTART_TEMPORARY = 2, /* never */
 };
 
+/* 0: none, or as inherited. */
+struct weir_limits {
+	uint64_t memory_bytes;	/* of its own, without rings; over it: ended with WEIR_END_MEMORY */
+	uint64_t address_bytes; /* RLIMIT_AS: counts rings, too */
+	uint64_t file_bytes;	/* RLIMIT_FSIZE: writes beyond it fail with EFBIG */
+	uint32_t cpu_s;		/* RLIMIT_CPU: SIGXCPU, a second later SIGKILL */
+	uint32_t files;		/* RLIMIT_NOFILE */
+	int32_t oom_score_adj;	/* whom the kernel takes first when memory runs out: up to 1000; below 0 needs root */
+	bool core_dumps;	/* false: none; a core with rings in it delays the death of a process by a second */
+};
+
 struct weir_child_config {
 	const char *name;    /* required; up to 63 bytes; shown in ps and in every message */
 	const char *backend; /* required; a name in weir_init_config.backends, or a plugin "gst/decoder", or a path */
@@ -59,7 +71,34 @@ struct weir_child_config {
 		term_ns;    /* how long after the stop message SIGTERM follows, then SIGKILL; default 300, 200 ms */
 	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5, at most 64 */
 	int64_t period_ns;  /* default 10 s */
-	void *data;	    /* yours; weir_child_data() */
+	int64_t hang_ns;    /* no progress for so long (weir_back_work()): SIGTERM, and so on; default: never */
+	/* Stopped and started again, which is no death, when it has read so many frames, has run for so long, or has so
+	 * much memory of its own; 0: never. */
+	uint64_t recycle_frames, recycle_bytes;
+	int64_t recycle_ns;
+	/* A child that dies three times at one position (weir_back_set_position()) is FAILED; with true it is started
+	 * again and told, by weir_back_is_poison(), to leave that one out; up to 16 of them. */
+	bool skip_poison;
+	struct weir_limits limits;
+	void *data; /* yours; weir_child_data() */
+};
+
+/* How a process ended. */
+enum weir_end_kind {
+	WEIR_END_NONE = 0, /* it has not; or nobody knows */
+	WEIR_END_EXIT,	   /* code: its exit status */
+	WEIR_END_SIGNAL,   /* code: the signal's number */
+	WEIR_END_TIMEOUT,  /* not ready in time */
+	WEIR_END_HANG,
+	WEIR_END_MEMORY,
+	WEIR_END_PROTOCOL, /* it sent what is no message, or closed its pipe */
+	WEIR_END_START,	   /* could not be started */
+	WEIR_END_POISON,   /* it always dies at the same position */
+};
+
+struct weir_end {
+	uint32_t kind; /* enum weir_end_kind */
+	int32_t code;
 };
 
 enum weir_event_type {
@@ -78,7 +117,8 @@ struct weir_event {
 	struct weir_child *child;   /* or NULL */
 	struct weir_stream *stream; /* or NULL */
 	int from, to;
-	const char *reason; /* why, for people: "exit status 3", "killed by SIGSEGV", … */
+	const char *reason;  /* why, for people: "exit status 3", "killed by SIGSEGV", … */
+	struct weir_end end; /* with CHILD_STATE: how its last process ended */
 	const struct weir_message *message;
 	const char *text;
 	int signal_number;

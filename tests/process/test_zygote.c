@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "obedient.h"
+
+static int find_zygote(void)
+{
+	char path[64], comm[32];
+	FILE *children;
+	int pid, found = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	children = fopen(path, "re");
+	assert_non_null(children);
+	while (fscanf(children, "%d", &pid) == 1) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		file = fopen(path, "re");
+		if (file == NULL)
+			continue;
+		if (fgets(comm, sizeof(comm), file) != NULL && strcmp(comm, "zygote\n") == 0)
+			found = pid;
+		fclose(file);
+	}
+	fclose(children);
+	return found;
+}
+
+static void terminal_signals_do_not_reach_the_zygote(void **state)
+{
+	int zygote = 0;
+
+	UNTIL((struct fixture *)*state, (zygote = find_zygote()) != 0);
+	assert_int_equal(getpgid(zygote), zygote);
+}
+
+static void death_of_the_zygote_hurts_nobody(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *child = add_running(fixture, "bystander");
+	int pid = weir_child_pid(child);
+
+	for (int i = 0; i < 3; i++) {
+		int zygote = 0;
+
+		UNTIL(fixture, (zygote = find_zygote()) != 0);
+		kill(zygote, SIGKILL);
+		UNTIL(fixture, is_gone(zygote));
+		/* Asked for while there is none. */
+		add_running(fixture, "successor");
+		assert_int_equal(weir_child_pid(child), pid);
+		assert_int_equal(call(child, ORDER_STATUS, 0), 0);
+	}
+	assert_int_equal(fixture_count(fixture, child, WEIR_CHILD_BACKOFF), 0);
+}
+
+static void stopped_zygote_is_replaced(void **state)
+{
+	struct fixture *fixture = *state;
+	int zygote = 0;
+
+	UNTIL(fixture, (zygote = find_zygote()) != 0);
+	kill(zygote, SIGSTOP);
+	add_running(fixture, "late");
+	assert_true(is_gone(zygote));
+}
+
+static int run(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_FRONTEND(terminal_signals_do_not_reach_the_zygote),
+		WITH_FRONTEND(death_of_the_zygote_hurts_nobody),
+		WITH_FRONTEND(stopped_zygote_is_replaced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return run_with(run, NULL);
+}
