@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "frontend.h"
+#include "group.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -99,8 +99,11 @@ static void on_kick(void *data)
 			child->deaths = (struct supervise_deaths){ 0 };
 			process_apply(child, SUPERVISE_START, "");
 		}
-		spawn_try(child);
 	}
+	for (struct weir_group *group = frontend->group_list; group != NULL; group = group->next)
+		group_step(group);
+	FOR_EACH_CHILD(frontend, child)
+	spawn_try(child);
 }
 
 static void on_tick(void *data)
@@ -315,6 +318,7 @@ void weir_frontend_free(struct weir_frontend **frontend)
 		child_free(child);
 	}
 	stream_free_all(old);
+	group_free_all(old);
 	loop_free(&old->loop);
 	if (old->signal_fd >= 0)
 		pthread_sigmask(SIG_SETMASK, &old->old_signals, NULL);

@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include <weir/frontend.h>
+#include <weir/group.h>
 #include <weir/stream.h>
 
 #include "back.h"
@@ -43,6 +44,7 @@ enum child_request { CHILD_REQUEST_NONE, CHILD_REQUEST_START, CHILD_REQUEST_STOP
 struct weir_child {
 	struct weir_frontend *frontend;
 	struct weir_child *previous, *next; /* in the order in which they were added */
+	struct weir_group *group;	    /* or NULL */
 	char name[ZYGOTE_NAME_BYTES];
 	char *backend, *args;
 	struct weir_child_config config; /* with defaults filled in; its strings are not kept */
@@ -89,6 +91,7 @@ struct weir_frontend {
 	struct loop *loop;
 	struct weir_child *first_child, *last_child;
 	struct weir_stream *streams;
+	struct weir_group *group_list;
 	struct loop_timer kick, tick, user_tick, zygote_deadline;
 	struct loop_source zygote_death, zygote_control, signals;
 	int signal_fd;
@@ -114,6 +117,8 @@ void child_free(struct weir_child *child);
 void process_init(struct weir_child *child);
 void process_apply(struct weir_child *child, enum supervise_event event, const char *reason);
 void process_violation(struct weir_child *child, const char *what);
+/* How long to wait before the next start. */
+int64_t process_backoff_ns(const struct supervise_history *history);
 /* Why it is going to be killed. The first one who says why is right. */
 void process_blame(struct weir_child *child, enum weir_end_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

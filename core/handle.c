@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "frontend.h"
+#include "group.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +32,8 @@ static int fill(struct weir_child_config *filled, const struct weir_child_config
 {
 	struct weir_child_config made = *config;
 
+	if (made.group != NULL && (made.intensity != 0 || made.period_ns != 0))
+		return -EINVAL;
 	if (made.name == NULL || made.backend == NULL || made.name[0] == '\0' || made.backend[0] == '\0')
 		return -EINVAL;
 	if (made.args == NULL)
@@ -82,6 +84,11 @@ int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, co
 		child_free(made);
 		return -ENOMEM;
 	}
+	made->group = filled.group;
+	if (made->group != NULL && group_join(made->group, made) < 0) {
+		child_free(made);
+		return -ENOMEM;
+	}
 	process_init(made);
 	loop_add_timer(frontend->loop, &made->timer);
 	loop_add_timer(frontend->loop, &made->watch);
@@ -91,7 +98,8 @@ int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, co
 	else
 		frontend->first_child = made;
 	frontend->last_child = made;
-	made->request = CHILD_REQUEST_START;
+	if (made->group == NULL)
+		made->request = CHILD_REQUEST_START;
 	frontend_kick(frontend);
 	*child = made;
 	return 0;
@@ -125,6 +133,8 @@ uint32_t weir_child_restarts(const struct weir_child *child)
 void weir_child_stop(struct weir_child *child)
 {
 	child->request = CHILD_REQUEST_STOP;
+	if (child->group != NULL)
+		group_keep_stopped(child);
 	frontend_kick(child->frontend);
 }
 
@@ -134,7 +144,10 @@ int weir_child_start(struct weir_child *child)
 
 	if (!ended || child->pid != 0 || child->request != CHILD_REQUEST_NONE)
 		return -EBUSY;
-	child->request = CHILD_REQUEST_START;
+	if (child->group != NULL && group_start_member(child) < 0)
+		return -EBUSY;
+	if (child->group == NULL)
+		child->request = CHILD_REQUEST_START;
 	frontend_kick(child->frontend);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "frontend.h"
+#include "group.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -98,10 +98,15 @@ static bool is_poisoned(struct weir_child *child, uint64_t position, char *reaso
 
 static void end(struct weir_child *child, bool success, bool final, const char *reason)
 {
-	struct supervise_death death = {
+	struct weir_group *group = child->group;
+	struct supervise_history *history = group_starts(child) ? &group->history : &child->history;
+	struct supervise_death death;
+
+	group_excuse(child);
+	death = (struct supervise_death){
 		.restart = child->config.restart,
-		.intensity = child->config.intensity,
-		.period_ns = child->config.period_ns,
+		.intensity = group != NULL ? group->config.intensity : child->config.intensity,
+		.period_ns = group != NULL ? group->config.period_ns : child->config.period_ns,
 		.now_ns = clock_ns(),
 		.running_since_ns = child->running_since_ns,
 		.stop_wanted = child->stop_wanted,
@@ -111,7 +116,8 @@ static void end(struct weir_child *child, bool success, bool final, const char *
 	};
 
 	child->running_since_ns = 0;
-	process_apply(child, supervise_verdict(&child->history, &child->deaths, &death), reason);
+	process_apply(
+		child, supervise_verdict(history, group != NULL ? &group->deaths : &child->deaths, &death), reason);
 }
 
 /* The pidfd is readable. What the child wrote before it died is heard before its death is told. */
@@ -194,13 +200,13 @@ static void signal_process(struct weir_child *child, int number)
 		kill(-child->pid, SIGKILL);
 }
 
-static int64_t backoff_ns(const struct weir_child *child)
+int64_t process_backoff_ns(const struct supervise_history *history)
 {
 	uint32_t random = 0;
 
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)clock_ns();
-	return supervise_backoff_ns(&child->history, random);
+	return supervise_backoff_ns(history, random);
 }
 
 static void set_deadline(struct weir_child *child, uint32_t actions)
@@ -218,7 +224,8 @@ static void set_deadline(struct weir_child *child, uint32_t actions)
 	if ((actions & SUPERVISE_WAIT_KILL) != 0)
 		*due_ns = now_ns + KILL_NS;
 	if ((actions & SUPERVISE_WAIT_BACKOFF) != 0)
-		*due_ns = now_ns + (child->recycled ? 0 : backoff_ns(child));
+		*due_ns = group_starts(child) ? CLOCK_NEVER
+					      : now_ns + (child->recycled ? 0 : process_backoff_ns(&child->history));
 }
 
 static void begin_life(struct weir_child *child)
@@ -273,6 +280,8 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 					       .reason = kept,
 					       .end = child->end });
 	stream_child_changed(child, kept);
+	if (child->group != NULL)
+		group_child_changed(child, event, kept);
 }
 
 void process_init(struct weir_child *child)

@@ -126,6 +126,7 @@ static void on_event(void *data, const struct weir_event *event)
 		app->blabbed = event->child;
 		break;
 	case WEIR_EVENT_SIGNAL: finish(app, "signal"); break;
+	case WEIR_EVENT_GROUP_STATE: break;
 	case WEIR_EVENT_TICK: output_flush(&app->output, 0); break;
 	}
 }

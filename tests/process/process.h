@@ -59,11 +59,14 @@ static inline void fixture_event(void *data, const struct weir_event *event)
 
 	switch (event->type) {
 	case WEIR_EVENT_CHILD_STATE:
+	case WEIR_EVENT_GROUP_STATE:
 	case WEIR_EVENT_STREAM_STATE: {
 		struct move *move = &fixture->move[fixture->moves % MOVES_MAX];
 
 		fixture->moves++;
-		move->who = event->child != NULL ? (const void *)event->child : (const void *)event->stream;
+		move->who = event->child != NULL   ? (const void *)event->child
+			    : event->group != NULL ? (const void *)event->group
+						   : (const void *)event->stream;
 		move->from = event->from;
 		move->to = event->to;
 		snprintf(move->reason, sizeof(move->reason), "%s", event->reason);

@@ -15,6 +15,7 @@ extern "C" {
 
 struct weir_frontend;
 struct weir_child;
+struct weir_group; /* weir/group.h */
 
 struct weir_init_config {
 	const struct weir_backend *const *backends; /* backends of this program, NULL terminated; or NULL. Static */
@@ -66,10 +67,12 @@ struct weir_child_config {
 	const char *backend; /* required; a name in weir_init_config.backends, or a plugin "gst/decoder", or a path */
 	const char *args;    /* for enter(); up to 32 KiB; never shown in ps or logs */
 	uint32_t restart;    /* enum weir_restart */
-	int64_t ready_ns;    /* deadline for enter(); default 10 s */
+	struct weir_group *group; /* or NULL: on its own */
+	int64_t ready_ns;	  /* deadline for enter(); default 10 s */
 	int64_t stop_ns,
 		term_ns;    /* how long after the stop message SIGTERM follows, then SIGKILL; default 300, 200 ms */
-	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5, at most 64 */
+	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5, at most 64. A group has its
+			       own */
 	int64_t period_ns;  /* default 10 s */
 	int64_t hang_ns;    /* no progress for so long (weir_back_work()): SIGTERM, and so on; default: never */
 	/* Stopped and started again, which is no death, when it has read so many frames, has run for so long, or has so
@@ -105,6 +108,7 @@ enum weir_event_type {
 	WEIR_EVENT_CHILD_STATE = 1, /* child, from, to, reason */
 	WEIR_EVENT_MESSAGE,	    /* child, message: an event of its backend */
 	WEIR_EVENT_OUTPUT,	    /* child, text: a line that it printed; without an event function it is logged */
+	WEIR_EVENT_GROUP_STATE,	    /* group, from, to, reason */
 	WEIR_EVENT_STREAM_STATE,    /* stream, from, to, reason */
 	WEIR_EVENT_SIGNAL,	    /* signal_number: SIGINT, SIGTERM or SIGHUP came */
 	WEIR_EVENT_TICK,	    /* every tick_ns */
@@ -116,6 +120,7 @@ struct weir_event {
 	enum weir_event_type type;
 	struct weir_child *child;   /* or NULL */
 	struct weir_stream *stream; /* or NULL */
+	struct weir_group *group;   /* or NULL */
 	int from, to;
 	const char *reason;  /* why, for people: "exit status 3", "killed by SIGSEGV", … */
 	struct weir_end end; /* with CHILD_STATE: how its last process ended */
