@@ -81,8 +81,10 @@ static int command_back(struct weir_back *back, void *state, const struct weir_m
 	struct weir_writer *writer = NULL;
 	int r = message->status;
 
+	if (message->type == WEIR_COMMAND_RENEW)
+		weirsink_renew(WEIR_SINK(decoder->sink));
 	if (message->type != WEIR_COMMAND_WRITER)
-		return -ENOSYS;
+		return message->type == WEIR_COMMAND_RENEW ? 0 : -ENOSYS;
 	if (r == 0)
 		r = weir_back_take_writer(back, &writer);
 	decoder->ring_status = r;

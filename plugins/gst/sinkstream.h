@@ -21,6 +21,7 @@ struct sinkstream {
 
 	struct sinkring ring;
 	struct weir_format format; /* of the ring that is wanted; kind 0: there was none yet */
+	gint renew;		   /* atomic: the ring is to be replaced by another one like it */
 	uint32_t meta_room;
 	GstVideoInfo info; /* of raw video, else zeroes */
 	struct videoframe_source source;

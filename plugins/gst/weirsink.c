@@ -295,6 +295,11 @@ void weirsink_set_writer(WeirSink *self, struct weir_writer *writer, int status)
 	sinkring_set_writer(&self->stream.ring, writer, status);
 }
 
+void weirsink_renew(WeirSink *self)
+{
+	g_atomic_int_set(&self->stream.renew, 1);
+}
+
 void weirsink_attend(WeirSink *self)
 {
 	SlotAllocator *allocator = sinkring_ref(&self->stream.ring);

@@ -38,6 +38,9 @@ WeirSink *weirsink_new(const struct weirsink_provider *provider);
 /* Answers want(): takes over the writer, or tells with status (-errno) that there will be none. */
 void weirsink_set_writer(WeirSink *self, struct weir_writer *writer, int status);
 
+/* Has the ring replaced by another one like it, with the next frame (WEIR_COMMAND_RENEW). Does not block. */
+void weirsink_renew(WeirSink *self);
+
 /* Complies with the supervisor's requests; call it at least every WEIR_WAIT_BOUND_NS. Does not block. */
 void weirsink_attend(WeirSink *self);
 

@@ -107,6 +107,23 @@ static void the_test_source_ends_after_the_frames_that_it_was_told(void **state)
 	session_close(&session);
 }
 
+static void a_ring_that_is_to_be_renewed_is_followed_by_another_without_loss(void **state)
+{
+	struct session session = { 0 };
+	struct weir_ring_stats stats;
+
+	session_open(&session, "{'source': 'test:64x48@100#200', 'lossless': true}");
+	session_run(&session, 20, 0);
+	assert_int_equal(weir_back_local_command(session.back, WEIR_COMMAND_RENEW, NULL, 0), 0);
+	session_run(&session, 0, 0);
+	assert_int_equal(session.rings, 2);
+	assert_int_equal(session.ended, 2);
+	assert_int_equal(session.frames, 200);
+	weir_ring_stats(session.ring[1], &stats);
+	assert_in_range(stats.copied, 0, 5); /* what was under way; the rest is made in the new ring */
+	session_close(&session);
+}
+
 static void count_changes(void *data, const struct weir_format *format, const struct weir_frame *frame)
 {
 	guint *sums = data, sum = 0;
@@ -277,6 +294,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(size_format_and_slots_that_were_asked_for_are_those_of_the_ring),
 		cmocka_unit_test(without_lossless_a_file_plays_in_real_time),
 		cmocka_unit_test(the_test_source_ends_after_the_frames_that_it_was_told),
+		cmocka_unit_test(a_ring_that_is_to_be_renewed_is_followed_by_another_without_loss),
 		cmocka_unit_test(something_moves_in_the_test_source),
 		cmocka_unit_test(a_pipeline_description_is_decoded),
 		cmocka_unit_test(new_caps_in_a_stream_begin_a_generation),
