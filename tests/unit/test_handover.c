@@ -137,7 +137,7 @@ static void descriptors_that_the_message_does_not_account_for_are_refused_and_cl
 	assert_refused(&message, sizeof(message), 5, true);
 	memset(message.present, 0xff, sizeof(message.present));
 	message.count = WEIR_RING_FDS_MAX;
-	assert_refused(&message, sizeof(message), 253, true);		    /* more than there is room for */
+	assert_refused(&message, sizeof(message), 253, true); /* more than there is room for */
 }
 
 static void a_hang_up_is_told_whether_or_not_everything_was_read(void **state)
