@@ -123,6 +123,19 @@ static inline bool wireformat_take(struct wire_view *view, void *part, uint32_t 
 	return true;
 }
 
+/* Parses a structure. GStreamer takes a bad name for a mistake of ours, so it is looked at first. */
+static inline GstStructure *wireformat_structure(const char *text)
+{
+	size_t length = strcspn(text, ",;");
+
+	if (!g_ascii_isalpha(text[0]))
+		return NULL;
+	for (size_t i = 1; i < length; i++)
+		if (!g_ascii_isalnum(text[i]) && strchr("/-_.:+", text[i]) == NULL)
+			return NULL;
+	return gst_structure_from_string(text, NULL);
+}
+
 /* Takes a string; NULL: none that ends, or no UTF-8. */
 static inline const char *wireformat_string(struct wire_view *view)
 {

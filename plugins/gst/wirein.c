@@ -75,7 +75,8 @@ static GstEvent *caps_event(const char *text)
 
 static GstEvent *tag_event(uint32_t scope, const char *text)
 {
-	GstTagList *tags = gst_tag_list_new_from_string(text);
+	/* Anything else it takes for a mistake of ours. */
+	GstTagList *tags = g_str_has_prefix(text, "taglist") ? gst_tag_list_new_from_string(text) : NULL;
 
 	if (tags == NULL)
 		return NULL;
@@ -90,7 +91,7 @@ static GstEvent *custom_event(uint32_t type, const char *text)
 	if (type != GST_EVENT_CUSTOM_DOWNSTREAM && type != GST_EVENT_CUSTOM_BOTH &&
 		type != GST_EVENT_CUSTOM_DOWNSTREAM_STICKY)
 		return NULL;
-	structure = gst_structure_from_string(text, NULL);
+	structure = wireformat_structure(text);
 	return structure != NULL ? gst_event_new_custom(type, structure) : NULL;
 }
 

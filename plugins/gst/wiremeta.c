@@ -114,7 +114,7 @@ static void add_region(struct wire_view *view, GstBuffer *buffer)
 	meta->id = fixed.id;
 	meta->parent_id = fixed.parent;
 	while ((text = wireformat_string(view)) != NULL) {
-		GstStructure *param = text[0] != '\0' ? gst_structure_from_string(text, NULL) : NULL;
+		GstStructure *param = wireformat_structure(text);
 
 		if (param != NULL)
 			gst_video_region_of_interest_meta_add_param(meta, param);
@@ -196,7 +196,7 @@ static void add_own_meta(struct wire_view *view, GstBuffer *buffer)
 
 	if (text == NULL || own_meta(name) == NULL)
 		return;
-	structure = gst_structure_from_string(text, NULL);
+	structure = wireformat_structure(text);
 	if (structure == NULL)
 		return;
 	gst_structure_foreach(
