@@ -104,3 +104,12 @@ int weir_reader_wait(struct weir_reader *reader, int64_t deadline_ns)
 		return 0;
 	return sleep_until(reader, deadline_ns);
 }
+
+int weir_reader_acquire_until(struct weir_reader *reader, struct weir_frame *frame, int64_t deadline_ns)
+{
+	int r;
+
+	while ((r = weir_reader_acquire(reader, frame)) == -EAGAIN && (r = weir_reader_wait(reader, deadline_ns)) == 0)
+		;
+	return r;
+}

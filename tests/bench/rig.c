@@ -93,13 +93,14 @@ int rig_acquire_back(struct weir_reader *reader, struct weir_frame *frame, enum 
 	uint32_t turns = 0;
 	int r;
 
-	while ((r = weir_reader_acquire(reader, frame)) == -EAGAIN) {
-		if (waiting == WAIT_BUSY)
-			spin_once(&turns);
-		else if (waiting == WAIT_EVENTFD)
-			wait_eventfd(reader);
-		else
-			weir_reader_wait(reader, now_ns() + WEIR_WAIT_BOUND_NS);
-	}
+	if (waiting == WAIT_SEMAPHORE)
+		r = weir_reader_acquire_until(reader, frame, INT64_MAX);
+	else
+		while ((r = weir_reader_acquire(reader, frame)) == -EAGAIN) {
+			if (waiting == WAIT_BUSY)
+				spin_once(&turns);
+			else
+				wait_eventfd(reader);
+		}
 	return r < 0 ? bench_fail("weir_reader_acquire: %s", strerror(-r)) : 0;
 }

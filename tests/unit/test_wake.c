@@ -187,12 +187,9 @@ static void *sleep_by_semaphore(void *data)
 	struct sleeper *sleeper = data;
 	struct weir_frame frame;
 
-	while ((sleeper->status = weir_reader_acquire(sleeper->reader, &frame)) == 0 || sleeper->status == -EAGAIN) {
-		if (sleeper->status == -EAGAIN)
-			weir_reader_wait(sleeper->reader, INT64_MAX);
-		else if (frame.sequence == ++sleeper->frames)
+	while ((sleeper->status = weir_reader_acquire_until(sleeper->reader, &frame, INT64_MAX)) == 0)
+		if (frame.sequence == ++sleeper->frames)
 			weir_reader_release(sleeper->reader, &frame);
-	}
 	return NULL;
 }
 
@@ -240,6 +237,27 @@ static void a_semaphore_is_waited_for_no_longer_than_the_deadline(void **state)
 	fixture_close(&f);
 }
 
+static void acquire_that_waits_gives_a_frame_or_says_why_not(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+	int64_t until_ns;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	fixture_publish_many(&f, 1);
+	assert_int_equal(weir_reader_acquire_until(f.reader[0], &frame, INT64_MAX), 0);
+	assert_int_equal(frame.sequence, 1);
+	assert_int_equal(weir_reader_acquire_until(f.reader[0], &frame, INT64_MAX), -EBUSY);
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	until_ns = fixture_now_ns() + WEIR_WAIT_BOUND_NS * 3 / 2; /* waits more than once */
+	assert_int_equal(weir_reader_acquire_until(f.reader[0], &frame, until_ns), -ETIMEDOUT);
+	assert_true(fixture_now_ns() >= until_ns);
+	weir_ring_writer_gone(f.ring);
+	assert_int_equal(weir_reader_acquire_until(f.reader[0], &frame, INT64_MAX), -EPIPE);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +269,7 @@ int main(void)
 		cmocka_unit_test(what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all),
 		cmocka_unit_test(a_lossless_reader_asleep_on_its_semaphore_learns_of_its_writers_death),
 		cmocka_unit_test(a_semaphore_is_waited_for_no_longer_than_the_deadline),
+		cmocka_unit_test(acquire_that_waits_gives_a_frame_or_says_why_not),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

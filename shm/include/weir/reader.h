@@ -5,11 +5,9 @@
 /* The reading side of a ring: acquire a frame, look at it in place, release it. Acquire and release write only this
  * reader's own page. Thread rule: one thread at a time. Rules: weir/frame.h.
  *
- *	while ((r = weir_reader_acquire(reader, &frame)) != -EPIPE && r != -ENODATA) {
- *		if (r == -EAGAIN)
- *			weir_reader_wait(reader, deadline_ns);
- *		else if (r == 0)
- *			use(frame.data), weir_reader_release(reader, &frame);
+ *	while (weir_reader_acquire_until(reader, &frame, deadline_ns) == 0) {
+ *		use(frame.data);
+ *		weir_reader_release(reader, &frame);
  *	}
  */
 
@@ -43,6 +41,10 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
 /* Waking, one of two kinds. (1) Blocks on the semaphore (on the eventfd in a ring without semaphores) until there may
  * be something to acquire, at most until deadline_ns and WEIR_WAIT_BOUND_NS. 0: try acquire; -ETIMEDOUT: deadline. */
 int weir_reader_wait(struct weir_reader *reader, int64_t deadline_ns);
+
+/* Acquire, and wait as often as it takes: the first frame, or what acquire says instead of -EAGAIN, or -ETIMEDOUT. Blocks
+ * until deadline_ns (absolute, CLOCK_MONOTONIC). */
+int weir_reader_acquire_until(struct weir_reader *reader, struct weir_frame *frame, int64_t deadline_ns);
 
 /* Lets weir_reader_wait() spin for up to spin_ns around the moment at which the cadence so far makes it expect the next
  * frame: a few microseconds of latency instead of a wake-up's fifty, for so much CPU time a frame. 0: off, the default;
