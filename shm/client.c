@@ -102,7 +102,7 @@ int weir_client_connect(struct weir_client **client, const struct weir_client_co
 	getsockopt(made->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes);
 	made->server_pid = credentials.pid;
 	r = handover_send(made->socket, &hello, NULL);
-	if (r == 0)
+	if (r == 0 || r == -EPIPE) /* it may have said why it hung up */
 		r = wait_for_ring(made, deadline_ns);
 	if (r < 0)
 		goto fail;

@@ -110,6 +110,9 @@ int handover_receive(int socket, struct handover *message, struct weir_ring_fds 
 	ssize_t bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	size_t count;
 
+	/* It hung up without reading all that we said; what it said before comes after the error. */
+	if (bytes < 0 && errno == ECONNRESET)
+		bytes = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (bytes < 0)
 		return errno == EAGAIN ? -EAGAIN : -EPIPE;
 	count = take_fds(&header, list);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/* Peers that do not keep to the rules, as their server sees them. */
 #include "socket_fixture.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
+
+#include "handover.h"
 
 static void a_policy_that_does_not_fit_is_refused_with_the_reason(void **state)
 {
@@ -32,42 +34,6 @@ static void a_policy_that_does_not_fit_is_refused_with_the_reason(void **state)
 	end_peer(holder, ready);
 	weir_server_free(&server);
 	fixture_close(&f);
-}
-
-static void a_stale_path_is_taken_over_and_a_live_one_names_its_owner(void **state)
-{
-	struct weir_server_config server_config = { .path = path };
-	struct weir_server *server, *second;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), owner = 0;
-
-	strcpy(address.sun_path, path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	close(fd); /* as a killed server leaves it */
-	assert_int_equal(weir_server_create(&server, &server_config, &owner), 0);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(weir_server_create(&second, &server_config, &owner), -EADDRINUSE);
-	assert_int_equal(owner, getpid());
-
-	/* What is not ours any more is not removed. */
-	assert_int_equal(unlink(path), 0);
-	fd = open(path, O_CREAT | O_WRONLY, 0600);
-	close(fd);
-	weir_server_free(&server);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), -EADDRINUSE); /* a file, not a socket */
-	assert_int_equal(unlink(path), 0);
-
-	server_config.path = "@weir-test-abstract";
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
-	assert_int_equal(weir_server_create(&second, &server_config, &owner), -EADDRINUSE);
-	weir_server_free(&server);
-	server_config.path = "/nonexistent-folder/ring";
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), -ENOENT);
-	server_config.path = "";
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), -EINVAL);
 }
 
 static void peers_that_break_the_rules_are_dropped_and_harm_nobody(void **state)
@@ -101,44 +67,190 @@ static void peers_that_break_the_rules_are_dropped_and_harm_nobody(void **state)
 	fixture_close(&f);
 }
 
-static void connecting_to_nobody_says_so(void **state)
+static int connect_raw(void)
 {
-	struct weir_client_config config = { .path = path };
-	struct weir_client *client;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	assert_int_equal(weir_client_connect(&client, &config, in_ms(1000)), -ENOENT);
-	config.path = NULL;
-	assert_int_equal(weir_client_connect(&client, &config, in_ms(1000)), -EINVAL);
+	strcpy(address.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
 }
 
-static void a_ring_that_its_server_could_shrink_is_refused(void **state)
+static void say(int fd, uint32_t type)
 {
-	struct weir_ring_config config = config_16;
+	struct handover message = { .type = type, .policy = LATEST };
+
+	assert_int_equal(handover_send(fd, &message, NULL), 0);
+}
+
+static bool is_hung_up(int fd)
+{
+	struct handover message;
+	struct weir_ring_fds fds = { 0 };
+	int r;
+
+	while ((r = handover_receive(fd, &message, &fds)) == 0)
+		weir_ring_fds_close(&fds);
+	return r == -EPIPE;
+}
+
+static void a_peer_that_says_the_wrong_thing_or_too_much_is_dropped(void **state)
+{
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct weir_end_stats end;
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	for (uint32_t type = 0; type < 6; type++) {
+		fd = connect_raw();
+		say(fd, type);
+		if (type == HANDOVER_HELLO) {
+			SERVE_UNTIL(server, stats_of(server).readers == 1);
+			say(fd, HANDOVER_HELLO); /* once more */
+		}
+		SERVE_UNTIL(server, is_hung_up(fd));
+		close(fd);
+	}
+	assert_int_equal(stats_of(server).refused, 5);
+	weir_writer_attend(f.writer); /* that one is no longer waited for, but may still read: we live */
+	assert_int_equal(weir_ring_end_stats(f.ring, 0, &end), 0);
+	assert_true(end.attached);
+	weir_server_set_ring(server, NULL); /* nothing is known of it any more */
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
+static void a_peer_that_goes_before_its_answer_takes_no_end(void **state)
+{
 	struct weir_server_config server_config = { .path = path };
 	struct weir_server *server;
 	struct fixture f;
-	pid_t pid;
+	int fd;
 
-	config.untrusted = false;
-	config.backing = WEIR_BACKING_POSIX;
-	fixture_open(&f, &config);
+	fixture_open(&f, &config_16);
 	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
 	weir_server_set_ring(server, f.ring);
-	pid = start_connect((struct weir_policy){ .mode = WEIR_POLICY_LATEST }, false);
-	SERVE_UNTIL(server, stats_of(server).accepted == 1);
-	assert_int_equal(result_of(pid), -EPROTO);
+	for (int i = 0; i < 20; i++) { /* more than there are ends */
+		fd = connect_raw();
+		say(fd, HANDOVER_HELLO);
+		close(fd);
+		SERVE_UNTIL(server, stats_of(server).refused == (uint64_t)i + 1);
+		assert_int_equal(stats_of(server).readers, 0);
+		weir_writer_attend(f.writer);
+	}
+	assert_int_equal(stats_of(server).accepted, 0);
 	weir_server_free(&server);
 	fixture_close(&f);
+}
+
+/* An end that nobody will release: what a server may do is to tell who waits for it. */
+static void a_crowd_is_told_that_there_is_no_room(void **state)
+{
+	struct weir_server_config server_config = { .path = path, .hello_ns = INT64_C(60000000000) };
+	struct weir_server *server;
+	struct handover message;
+	struct weir_ring_fds fds;
+	int fd[80], told = 0;
+
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	for (int i = 0; i < 80; i++) {
+		fd[i] = connect_raw();
+		weir_server_dispatch(server);
+	}
+	SERVE_UNTIL(server, stats_of(server).refused == 80 - 2 * WEIR_READERS_MAX);
+	for (int i = 0; i < 80; i++) {
+		if (handover_receive(fd[i], &message, &fds) == 0) {
+			assert_int_equal(message.type, HANDOVER_REFUSE);
+			assert_int_equal(message.status, -EBUSY);
+			told++;
+		}
+		close(fd[i]);
+	}
+	assert_int_equal(told, 80 - 2 * WEIR_READERS_MAX);
+	SERVE_UNTIL(server, stats_of(server).refused == 80);
+	weir_server_free(&server);
+}
+
+static pid_t connect_as_nobody(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct weir_client_config config = { .path = "@weir-test-anybody" };
+		struct weir_client *client;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setgid(65534) < 0 || setuid(65534) < 0)
+			_exit(99);
+		_exit(-weir_client_connect(&client, &config, in_ms(5000)));
+	}
+	return pid;
+}
+
+static void another_user_is_refused_unless_that_is_wanted(void **state)
+{
+	struct fixture f;
+
+	if (geteuid() != 0)
+		return; /* there is no other user that we could be */
+	fixture_open(&f, &config_16);
+	for (int any = 0; any < 2; any++) {
+		struct weir_server_config server_config = { .path = "@weir-test-anybody", .any_user = any != 0 };
+		struct weir_server *server;
+		pid_t pid;
+
+		assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+		weir_server_set_ring(server, f.ring);
+		pid = connect_as_nobody();
+		SERVE_UNTIL(server, stats_of(server).refused + stats_of(server).accepted == 1);
+		assert_int_equal(result_of(pid), any != 0 ? 0 : -EACCES);
+		weir_server_free(&server);
+	}
+	fixture_close(&f);
+}
+
+static void a_peer_that_hung_up_is_forgotten_with_the_ring(void **state)
+{
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct fixture f, g;
+	int fd;
+
+	fixture_open(&f, &config_16);
+	fixture_open(&g, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	fd = connect_raw();
+	say(fd, HANDOVER_HELLO);
+	SERVE_UNTIL(server, stats_of(server).readers == 1);
+	close(fd);
+	poll(&(struct pollfd){ .fd = weir_server_fd(server), .events = POLLIN }, 1, 1000);
+	weir_server_dispatch(server);
+	assert_int_equal(stats_of(server).readers, 1); /* it may still read */
+	weir_server_set_ring(server, g.ring);
+	assert_int_equal(stats_of(server).readers, 0);
+	assert_int_equal(stats_of(server).accepted, 1);
+	weir_server_free(&server);
+	fixture_close(&f);
+	fixture_close(&g);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_policy_that_does_not_fit_is_refused_with_the_reason),
-		cmocka_unit_test(a_stale_path_is_taken_over_and_a_live_one_names_its_owner),
 		cmocka_unit_test(peers_that_break_the_rules_are_dropped_and_harm_nobody),
-		cmocka_unit_test(connecting_to_nobody_says_so),
-		cmocka_unit_test(a_ring_that_its_server_could_shrink_is_refused),
+		cmocka_unit_test(a_peer_that_says_the_wrong_thing_or_too_much_is_dropped),
+		cmocka_unit_test(a_peer_that_goes_before_its_answer_takes_no_end),
+		cmocka_unit_test(a_crowd_is_told_that_there_is_no_room),
+		cmocka_unit_test(another_user_is_refused_unless_that_is_wanted),
+		cmocka_unit_test(a_peer_that_hung_up_is_forgotten_with_the_ring),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
