@@ -55,11 +55,9 @@ static int lock_folder(const char *path)
 	if (fd < 0)
 		return -errno;
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK || clock_now_ns() >= deadline_ns) {
-			int r = errno == EWOULDBLOCK ? -ETIMEDOUT : -errno;
-
+		if (clock_now_ns() >= deadline_ns) {
 			close(fd);
-			return r;
+			return -ETIMEDOUT;
 		}
 		poll(NULL, 0, 5);
 	}
@@ -115,8 +113,7 @@ static int open_abstract(struct listen *listener, socklen_t length, int backlog,
 	if (bind(listener->fd, (struct sockaddr *)&listener->address, length) < 0) {
 		int r = -errno;
 
-		if (r == -EADDRINUSE)
-			probe(&listener->address, length, owner_pid);
+		probe(&listener->address, length, owner_pid);
 		return r;
 	}
 	return listen(listener->fd, backlog) < 0 ? -errno : 0;

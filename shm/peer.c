@@ -57,9 +57,11 @@ static void hung_up(struct weir_server *server, struct peer *peer)
  * have lied, and still be able to write there. */
 static bool has_left(const struct weir_server *server, const struct peer *peer)
 {
-	struct weir_end_stats stats;
+	struct weir_end_stats stats = { .left = false };
 
-	return peer->attached && weir_ring_end_stats(server->ring, peer->end, &stats) == 0 && stats.left;
+	if (peer->attached)
+		weir_ring_end_stats(server->ring, peer->end, &stats);
+	return stats.left;
 }
 
 bool server_is_reading(const struct weir_server *server, const struct peer *peer)

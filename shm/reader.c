@@ -300,8 +300,7 @@ void reader_rehearse(const struct weir_reader *reader)
 	own.next = own.last;
 	own.space_rung = atomic_load_explicit(&own.head->space, memory_order_relaxed); /* there is nothing to give up */
 	memset(own.held, 0, sizeof(own.held));
-	if (own.next != 0)
-		take_next(&own, &frame, 0);
+	take_next(&own, &frame, 0);
 }
 
 int weir_reader_release(struct weir_reader *reader, const struct weir_frame *frame)

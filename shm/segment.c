@@ -118,7 +118,7 @@ int segment_map(void **map, int fd, uint64_t bytes, bool writable)
 	struct stat st;
 	void *made;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 0 || (uint64_t)st.st_size < bytes)
+	if (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size < bytes)
 		return -EPROTO;
 	made = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (made == MAP_FAILED)

@@ -72,7 +72,7 @@ void weir_server_dispatch(struct weir_server *server)
 			continue; /* see below; forgotten because of an event before this one */
 		else if ((about & ABOUT_PIDFD) != 0)
 			server_died(server, peer);
-		else if (peer->socket >= 0)
+		else
 			server_receive(server, peer);
 	}
 	look_after_peers(server);
@@ -93,8 +93,9 @@ uint32_t weir_server_readers(const struct weir_server *server, struct weir_serve
 {
 	uint32_t count = 0;
 
+	/* Each has an end of its own, so there are no more than ends. */
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
-		if (server_is_reading(server, &server->peer[i]) && count < WEIR_READERS_MAX)
+		if (server_is_reading(server, &server->peer[i]))
 			readers[count++] = (struct weir_server_reader){
 				.number = server->peer[i].number,
 				.pid = server->peer[i].pid,

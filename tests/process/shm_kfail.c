@@ -1,89 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Every call for a resource fails once: the k-th of an operation, for all k. The linker hands the calls of shm to us.
  * Each time there must be a clean error, nothing may be left, and the operation must succeed the next time. */
+#include "shm_kfail.h"
 #include "shm_harness.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 
 #include <weir/socket.h>
 
-static long calls, fails_at; /* fails_at 0: never */
-static const char *failed;   /* the call that did */
-static int failed_errno;
-
-static bool must_fail(const char *name, int error)
-{
-	if (fails_at == 0 || ++calls != fails_at)
-		return false;
-	failed = name;
-	errno = failed_errno = error;
-	return true;
-}
-
-#define WRAP(type, name, failure, error, parameters, arguments)                                                        \
-	type __real_##name parameters;                                                                                 \
-	type __wrap_##name parameters;                                                                                 \
-	type __wrap_##name parameters                                                                                  \
-	{                                                                                                              \
-		return must_fail(#name, error) ? (failure) : __real_##name arguments;                                  \
-	}
-
-WRAP(void *, calloc, NULL, ENOMEM, (size_t count, size_t bytes), (count, bytes))
-WRAP(void *, mmap64, MAP_FAILED, ENOMEM, (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),
-	(at, bytes, protection, flags, fd, offset))
-WRAP(int, posix_fallocate64, ENOSPC, ENOSPC, (int fd, off_t offset, off_t bytes), (fd, offset, bytes))
-WRAP(int, memfd_create, -1, EMFILE, (const char *name, unsigned flags), (name, flags))
-WRAP(int, eventfd, -1, EMFILE, (unsigned count, int flags), (count, flags))
-WRAP(int, socketpair, -1, EMFILE, (int domain, int type, int protocol, int *fd), (domain, type, protocol, fd))
-WRAP(int, epoll_create1, -1, EMFILE, (int flags), (flags))
-WRAP(int, epoll_ctl, -1, ENOMEM, (int epoll, int operation, int fd, struct epoll_event *event),
-	(epoll, operation, fd, event))
-WRAP(int, timerfd_create, -1, EMFILE, (int clock, int flags), (clock, flags))
-WRAP(int, fstat64, -1, ENOMEM, (int fd, struct stat *st), (fd, st))
-WRAP(int, stat64, -1, ENOMEM, (const char *path, struct stat *st), (path, st))
-WRAP(int, chmod, -1, EROFS, (const char *path, mode_t mode), (path, mode))
-WRAP(int, socket, -1, EMFILE, (int domain, int type, int protocol), (domain, type, protocol))
-WRAP(int, bind, -1, ENOMEM, (int fd, const struct sockaddr *address, socklen_t bytes), (fd, address, bytes))
-WRAP(int, listen, -1, ENOMEM, (int fd, int backlog), (fd, backlog))
-WRAP(int, connect, -1, ENOMEM, (int fd, const struct sockaddr *address, socklen_t bytes), (fd, address, bytes))
-WRAP(ssize_t, sendmsg, -1, ENOBUFS, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
-
-int __real_open64(const char *path, int flags, ...);
-int __wrap_open64(const char *path, int flags, ...);
-int __wrap_open64(const char *path, int flags, ...)
-{
-	va_list arguments;
-	mode_t mode;
-
-	va_start(arguments, flags);
-	mode = va_arg(arguments, mode_t);
-	va_end(arguments);
-	return must_fail("open64", EMFILE) ? -1 : __real_open64(path, flags, mode);
-}
-
-int __real_fcntl64(int fd, int command, ...);
-int __wrap_fcntl64(int fd, int command, ...);
-int __wrap_fcntl64(int fd, int command, ...)
-{
-	va_list arguments;
-	long argument;
-
-	va_start(arguments, command);
-	argument = va_arg(arguments, long);
-	va_end(arguments);
-	/* Asking for seals needs no resource. */
-	return command != F_GET_SEALS && must_fail("fcntl64", EMFILE) ? -1 : __real_fcntl64(fd, command, argument);
-}
+#include "handover.h"
 
 /* --- the operations ------------------------------------------------------------------------------------------------
  */
@@ -179,6 +109,49 @@ static int do_server(enum kind kind)
 		unlink(path);
 		return 1;
 	}
+	return r;
+}
+
+static int do_abstract_server(enum kind kind)
+{
+	struct weir_server_config config = { .path = "@weir-kfail" };
+	struct weir_server *server = NULL;
+	int r = weir_server_create(&server, &config, NULL);
+
+	assert_true(r == 0 || server == NULL);
+	weir_server_free(&server);
+	return r;
+}
+
+/* A peer that its server cannot take: what the peer is told. The server goes on. */
+static int do_accept(enum kind kind)
+{
+	struct weir_server_config config = { .path = "@weir-kfail" };
+	struct weir_server *server = NULL;
+	struct handover message;
+	struct sockaddr_un address;
+	socklen_t length;
+	long at = fails_at;
+	int fd, r;
+
+	fails_at = 0;
+	assert_int_equal(weir_server_create(&server, &config, NULL), 0);
+	assert_int_equal(handover_address(&address, &length, config.path), 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, length), 0);
+	fails_at = at;
+	weir_server_dispatch(server);
+	fails_at = 0;
+	r = handover_receive(fd, &message, NULL);
+	if (r == 0)
+		r = message.status;
+	else if (at != 0 && failed != NULL && r == -EAGAIN) /* it stays in the queue */
+		r = -failed_errno;
+	else if (r == -EAGAIN) /* it was taken */
+		r = 0;
+	weir_server_dispatch(server);
+	close(fd);
+	weir_server_free(&server);
 	return r;
 }
 
@@ -285,6 +258,12 @@ static void a_reader_that_cannot_be_opened_leaves_nothing(void **state)
 static void a_server_that_cannot_listen_leaves_nothing(void **state)
 {
 	fail_every_call("server", do_server, UNTRUSTED);
+	fail_every_call("abstract server", do_abstract_server, UNTRUSTED);
+}
+
+static void a_peer_that_cannot_be_taken_is_told_and_leaves_nothing(void **state)
+{
+	fail_every_call("accept", do_accept, UNTRUSTED);
 }
 
 static void serve_back(void)
@@ -357,6 +336,7 @@ int main(void)
 		cmocka_unit_test(a_writer_that_cannot_be_opened_leaves_nothing),
 		cmocka_unit_test(a_reader_that_cannot_be_opened_leaves_nothing),
 		cmocka_unit_test(a_server_that_cannot_listen_leaves_nothing),
+		cmocka_unit_test(a_peer_that_cannot_be_taken_is_told_and_leaves_nothing),
 		cmocka_unit_test(a_client_that_cannot_connect_leaves_nothing),
 	};
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ring.h"
+
 static struct weir_ring_config config_8;
 
 static int setup(void **state)
@@ -106,10 +108,12 @@ static void an_end_is_reused_only_after_the_writer_acknowledged(void **state)
 	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
 	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
 	weir_writer_attend(f.writer);
+	assert_false(fixture_stats(&f, 0).attached);
 	weir_reader_free(&f.reader[0]);
 	f.readers = 0;
 	fixture_join(&f, policy);
 	assert_int_equal(f.end[0], 0);
+	assert_true(fixture_stats(&f, 0).attached);
 	assert_int_equal(fixture_stats(&f, 0).delivered, 0);
 	fixture_publish_many(&f, 1);
 	fixture_take(&f, 0, 6);
@@ -207,10 +211,55 @@ static void impossible_configs_are_refused(void **state)
 	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
 	config = config_8, config.loans = 8;
 	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+	config = config_8, config.slot_bytes = UINT32_MAX;
+	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
 	config = config_8, config.backing = 2;
 	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
 	memset(&config, 0, sizeof(config));
 	assert_int_equal(weir_ring_create(&ring, &config), -EINVAL);
+}
+
+static void impossible_policies_are_refused(void **state)
+{
+	const struct weir_policy impossible[] = {
+		{ .mode = WEIR_POLICY_LOSSLESS + 1 },
+		{ .mode = WEIR_POLICY_DROP_OLDEST, .depth = WEIR_SLOTS_MAX + 1 },
+		{ .mode = WEIR_POLICY_DROP_OLDEST, .depth = WEIR_DUE_MAX + 1, .every_nth = 2 },
+		{ .max_held = WEIR_HELD_MAX + 1 },
+		{ .on_stall = WEIR_STALL_EVICT + 1 },
+		{ .stall_ns = -1 },
+		{ .max_fps = -1 },
+		{ .max_fps = 2e9 },
+		{ .max_fps = __builtin_nan("") },
+	};
+	struct fixture f;
+	uint32_t end = 77;
+
+	fixture_open(&f, &config_8);
+	for (size_t i = 0; i < sizeof(impossible) / sizeof(impossible[0]); i++) {
+		assert_int_equal(weir_ring_attach(f.ring, &impossible[i], &end), -EINVAL);
+		assert_int_equal(weir_ring_slots_needed(f.ring, &impossible[i]), weir_ring_slots_needed(f.ring, NULL));
+	}
+	assert_int_equal(end, 77);
+	fixture_close(&f);
+}
+
+static void a_request_of_an_old_attachment_changes_nothing(void **state)
+{
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LOSSLESS);
+	fixture_publish_many(&f, 2);
+	assert_int_equal(weir_ring_withdraw(f.ring, f.end[0]), 0);
+	weir_writer_attend(f.writer);
+	/* The supervisor says once more what it said before: its page is all that the writer has. */
+	f.ring->request->end[0].word = f.ring->end[0].id << VERB_BITS | VERB_ATTACH;
+	f.ring->request->changed++;
+	weir_writer_attend(f.writer);
+	assert_int_equal(fixture_stats(&f, 0).start, 1);
+	fixture_take(&f, 0, 1);
+	fixture_close(&f);
 }
 
 static void descriptors_of_the_wrong_role_are_refused_and_closed(void **state)
@@ -262,6 +311,8 @@ int main(void)
 		cmocka_unit_test(readers_get_no_writable_mapping),
 		cmocka_unit_test(a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader),
 		cmocka_unit_test(impossible_configs_are_refused),
+		cmocka_unit_test(impossible_policies_are_refused),
+		cmocka_unit_test(a_request_of_an_old_attachment_changes_nothing),
 		cmocka_unit_test(descriptors_of_the_wrong_role_are_refused_and_closed),
 		cmocka_unit_test(space_says_what_a_ring_takes),
 	};

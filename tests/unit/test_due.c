@@ -129,6 +129,26 @@ static void a_due_frame_counts_though_its_writer_died_before_it_announced_it(voi
 		}
 }
 
+static void what_a_dead_writer_says_of_a_frame_is_checked(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .every_nth = 10 };
+	_Atomic uint64_t *order;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	fixture_publish_many(&f, 11);
+	f.writer->head->grant[0].due[0].word = 0;
+	order = &f.writer->order[11 & (f.writer->geometry.order_count - 1)];
+	*order |= ORDER_SLOT_MASK;
+	weir_ring_writer_gone(f.ring);
+	assert_int_equal(fixture_try(&f, 0), -EPIPE);
+	*order = UINT64_C(12) << ORDER_SLOT_BITS; /* another frame's */
+	f.writer->descriptor[0].due = 1;
+	assert_int_equal(fixture_try(&f, 0), -EPIPE);
+	fixture_close(&f);
+}
+
 static void a_degraded_reader_that_thins_out_goes_on_as_it_did(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .every_nth = 2, .depth = 12, .stall_ns = 1000000 };
@@ -218,6 +238,45 @@ static void max_fps_follows_a_source_whose_clock_jumps(void **state)
 	fixture_close(&f);
 }
 
+static void frames_without_a_time_are_all_due(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .max_fps = 1 };
+	struct weir_frame frame;
+	struct fixture f;
+	uint8_t *payload;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, policy);
+	for (uint64_t sequence = 1; sequence <= 5; sequence++) {
+		assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
+		assert_int_equal(weir_writer_publish(f.writer, &frame, false), 0);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	}
+	publish_at(&f, 1000000000);
+	publish_at(&f, 1100000000); /* too early */
+	publish_at(&f, 9000000000); /* after a gap */
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(frame.sequence, 8);
+	assert_int_equal(fixture_stats(&f, 0).overtaken, 1);
+	assert_int_equal(fixture_stats(&f, 0).skipped, 1);
+	fixture_close(&f);
+}
+
+static void a_start_of_nothing_is_no_grant(void **state)
+{
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, LATEST);
+	f.writer->head->grant[0].start = 0;
+	fixture_publish_many(&f, 1);
+	assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+	f.writer->head->grant[0].start = 1;
+	fixture_take(&f, 0, 1);
+	fixture_close(&f);
+}
+
 static void slots_for_a_picking_reader_are_counted(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 4, .every_nth = 2, .max_held = 3 };
@@ -240,10 +299,13 @@ int main(void)
 		cmocka_unit_test(a_lossless_reader_with_every_nth_gets_each_of_them_and_blocks_for_no_other),
 		cmocka_unit_test(a_reader_that_picks_gets_the_end_of_the_stream),
 		cmocka_unit_test(a_due_frame_counts_though_its_writer_died_before_it_announced_it),
+		cmocka_unit_test(what_a_dead_writer_says_of_a_frame_is_checked),
 		cmocka_unit_test(a_degraded_reader_that_thins_out_goes_on_as_it_did),
 		cmocka_unit_test(a_frame_that_is_not_due_rings_nobody),
 		cmocka_unit_test(max_fps_thins_out_jittering_times_to_the_rate),
 		cmocka_unit_test(max_fps_follows_a_source_whose_clock_jumps),
+		cmocka_unit_test(frames_without_a_time_are_all_due),
+		cmocka_unit_test(a_start_of_nothing_is_no_grant),
 		cmocka_unit_test(slots_for_a_picking_reader_are_counted),
 	};
 

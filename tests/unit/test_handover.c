@@ -153,6 +153,7 @@ static void a_hang_up_is_told_whether_or_not_everything_was_read(void **state)
 		teardown(state);
 		assert_int_equal(setup(state), 0);
 	}
+	assert_int_equal(handover_receive(-1, &got, NULL), -EPIPE);
 	assert_int_equal(send(side[0], "", 0, 0), 0); /* looks like one */
 	assert_int_equal(handover_receive(side[1], &got, NULL), -EPIPE);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring_fixture.h"
 
+#include <poll.h>
+
+#include "reader.h"
+
 static struct weir_ring_config config_16;
 
 static int setup(void **state)
@@ -163,6 +167,56 @@ static void a_spinning_wait_still_ends_by_its_deadline(void **state)
 	fixture_close(&f);
 }
 
+/* The reader learns the cadence, sleeps until shortly before the next frame is due, and spins when it comes. */
+static void a_frame_that_comes_by_the_cadence_is_found_spinning(void **state)
+{
+	struct weir_end_stats stats;
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, LOSSLESS);
+	assert_int_equal(weir_reader_set_spin(f.reader[0], WEIR_WAIT_BOUND_NS + 1), -EINVAL);
+	assert_int_equal(weir_reader_set_spin(f.reader[0], 1000000), 0);
+	for (int i = 0; i < 5; i++) { /* every 20 ms */
+		fixture_publish_many(&f, 1);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+		poll(NULL, 0, 20);
+	}
+	/* None comes now: it sleeps first, then spins, then gives up. The next is there before it looks. */
+	for (int i = 0; i < 3; i++) {
+		f.reader[0]->arrived_ns = fixture_now_ns();
+		assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() + 30000000), 0);
+		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), -EAGAIN);
+	}
+	f.reader[0]->arrived_ns = fixture_now_ns(); /* nothing is expected before the deadline: it sleeps as ever */
+	assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() + 1000000), 0);
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), -EAGAIN);
+	f.reader[0]->arrived_ns = fixture_now_ns() - f.reader[0]->cadence_ns;
+	fixture_publish_many(&f, 1);
+	stats = fixture_stats(&f, 0);
+	assert_int_equal(weir_reader_wait(f.reader[0], fixture_now_ns() + 1000000000), 0);
+	assert_int_equal(fixture_stats(&f, 0).woken_semaphore, stats.woken_semaphore);
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(frame.sequence, 6);
+	fixture_close(&f);
+}
+
+/* A clock that differs, or lies: no latency is better than a negative one. */
+static void a_frame_from_the_future_has_no_latency(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, LOSSLESS);
+	publish_at(&f, fixture_now_ns() + 3600000000000);
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(fixture_stats(&f, 0).latency_max_ns, 0);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +225,8 @@ int main(void)
 		cmocka_unit_test(an_observer_sees_the_counters_and_cannot_write),
 		cmocka_unit_test(a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped),
 		cmocka_unit_test(a_wait_that_spins_delivers_and_counts_nothing),
+		cmocka_unit_test(a_frame_that_comes_by_the_cadence_is_found_spinning),
+		cmocka_unit_test(a_frame_from_the_future_has_no_latency),
 		cmocka_unit_test(a_spinning_wait_still_ends_by_its_deadline),
 	};
 

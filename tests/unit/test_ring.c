@@ -280,6 +280,79 @@ static void an_oversized_frame_is_refused(void **state)
 	fixture_close(&f);
 }
 
+static void slots_that_are_not_on_loan_are_refused(void **state)
+{
+	const uint32_t no_slots[] = { 8, WEIR_SLOTS_MAX - 1, WEIR_SLOTS_MAX, UINT32_MAX };
+	struct weir_frame frame;
+	struct fixture f;
+	uint8_t *payload;
+
+	fixture_open(&f, &config_8);
+	for (size_t i = 0; i < sizeof(no_slots) / sizeof(no_slots[0]); i++) {
+		frame = (struct weir_frame){ .slot = no_slots[i] };
+		assert_int_equal(weir_writer_publish(f.writer, &frame, false), -EINVAL);
+		assert_int_equal(weir_writer_drop(f.writer, no_slots[i]), -EINVAL);
+		assert_null(weir_writer_meta(f.writer, no_slots[i]));
+	}
+	frame = (struct weir_frame){ .slot = 0 };
+	assert_int_equal(weir_writer_publish(f.writer, &frame, false), -EINVAL);
+	assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
+	assert_int_equal(weir_writer_publish(f.writer, &frame, false), 0);
+	assert_int_equal(weir_writer_drop(f.writer, frame.slot), -EINVAL); /* published, not kept */
+	fixture_close(&f);
+}
+
+static void frames_that_are_not_held_are_not_released(void **state)
+{
+	struct weir_frame frame, other;
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	assert_int_equal(weir_reader_release(f.reader[0], &(struct weir_frame){ 0 }), -EINVAL);
+	fixture_publish_many(&f, 1);
+	frame = other = fixture_acquire(&f, 0, 1);
+	other.pin = 1;
+	assert_int_equal(weir_reader_release(f.reader[0], &other), -EINVAL);
+	other = frame, other.sequence = 2;
+	assert_int_equal(weir_reader_release(f.reader[0], &other), -EINVAL);
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	fixture_close(&f);
+}
+
+/* Not yet attached, it cannot say what it missed, until nobody is left who could attach it. */
+static void a_reader_that_was_never_attached_learns_of_the_end(void **state)
+{
+	for (int ended = 0; ended < 2; ended++) {
+		struct weir_policy policy = LOSSLESS;
+		struct weir_ring_fds fds;
+		struct fixture f;
+
+		fixture_open(&f, &config_8);
+		assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), 0);
+		assert_int_equal(weir_ring_reader_fds(f.ring, f.end[0], &fds), 0);
+		assert_int_equal(weir_reader_open(&f.reader[0], &fds), 0);
+		f.readers = 1;
+		if (ended != 0)
+			weir_writer_end(f.writer);
+		assert_int_equal(fixture_try(&f, 0), -EAGAIN);
+		weir_ring_writer_gone(f.ring);
+		assert_int_equal(fixture_try(&f, 0), ended != 0 ? -ENODATA : -EPIPE);
+		fixture_close(&f);
+	}
+}
+
+static void a_writer_is_drained_when_only_lossy_readers_have_not_come(void **state)
+{
+	struct fixture f;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	fixture_publish_many(&f, 3);
+	assert_true(weir_writer_drained(f.writer));
+	fixture_close(&f);
+}
+
 static void frames_lost_at_the_source_show_in_dropped_before(void **state)
 {
 	struct weir_frame frame;
@@ -316,6 +389,10 @@ int main(void)
 		cmocka_unit_test(more_loans_than_configured_are_refused),
 		cmocka_unit_test(a_kept_slot_is_not_rewritten),
 		cmocka_unit_test(an_oversized_frame_is_refused),
+		cmocka_unit_test(slots_that_are_not_on_loan_are_refused),
+		cmocka_unit_test(frames_that_are_not_held_are_not_released),
+		cmocka_unit_test(a_reader_that_was_never_attached_learns_of_the_end),
+		cmocka_unit_test(a_writer_is_drained_when_only_lossy_readers_have_not_come),
 		cmocka_unit_test(frames_lost_at_the_source_show_in_dropped_before),
 	};
 

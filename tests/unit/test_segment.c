@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory objects and wake-ups on a system that lacks what we ask it for. The linker hands the calls to us. */
-#include "unit.h"
+#include "ring_fixture.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,7 +17,7 @@
 #include "segment.h"
 
 static int open_error, taken_names, shm_errno, interruptions, preadv2_error;
-static bool no_randomness, no_statvfs;
+static bool no_randomness, no_statvfs, no_blocks, no_pwrite;
 
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
@@ -66,18 +67,31 @@ ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int count, off_t offs
 	return __real_preadv64v2(fd, iov, count, offset, flags);
 }
 
-struct statvfs;
 int __real_statvfs64(const char *path, struct statvfs *fs);
 int __wrap_statvfs64(const char *path, struct statvfs *fs);
 int __wrap_statvfs64(const char *path, struct statvfs *fs)
 {
-	return no_statvfs ? -1 : __real_statvfs64(path, fs);
+	int r = no_statvfs ? -1 : __real_statvfs64(path, fs);
+
+	if (no_blocks)
+		fs->f_blocks = 0;
+	return r;
+}
+
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t count, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t count, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t count, off_t offset)
+{
+	if (!no_pwrite)
+		return __real_pwrite64(fd, bytes, count, offset);
+	errno = ENOMEM;
+	return -1;
 }
 
 static int setup(void **state)
 {
 	open_error = taken_names = shm_errno = interruptions = preadv2_error = 0;
-	no_randomness = no_statvfs = false;
+	no_randomness = no_statvfs = no_blocks = no_pwrite = false;
 	return 0;
 }
 
@@ -177,10 +191,32 @@ static void space_is_unlimited_where_nobody_says_how_much_there_is(void **state)
 	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
 	assert_int_equal(available, UINT64_MAX);
 	no_statvfs = false;
+	no_blocks = true; /* a tmpfs without a limit */
+	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
+	assert_int_equal(available, UINT64_MAX);
 	config.untrusted = true; /* implies memfds, and no semaphores */
 	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
 	assert_int_equal(available, UINT64_MAX);
 	assert_true(needed < with_bells);
+}
+
+static void an_end_that_cannot_be_cleaned_is_not_given_away(void **state)
+{
+	struct weir_ring_config config = fixture_config(8);
+	struct fixture f;
+	uint32_t end = 77;
+
+	config.ends = 1;
+	fixture_open(&f, &config);
+	fixture_join(&f, LATEST);
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	weir_writer_attend(f.writer);
+	no_pwrite = true;
+	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), -ENOMEM);
+	assert_int_equal(end, 77);
+	no_pwrite = false;
+	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), 0);
+	fixture_close(&f);
 }
 
 int main(void)
@@ -192,6 +228,7 @@ int main(void)
 		cmocka_unit_test_setup(a_signal_does_not_end_the_reservation_of_memory, setup),
 		cmocka_unit_test_setup(without_preadv2_an_eventfd_is_read_when_it_is_readable, setup),
 		cmocka_unit_test_setup(what_is_no_object_is_not_mapped, setup),
+		cmocka_unit_test_setup(an_end_that_cannot_be_cleaned_is_not_given_away, setup),
 		cmocka_unit_test_setup(space_is_unlimited_where_nobody_says_how_much_there_is, setup),
 	};
 

@@ -125,6 +125,76 @@ static void a_peer_that_says_the_wrong_thing_or_too_much_is_dropped(void **state
 	fixture_close(&f);
 }
 
+/* A process that hands its socket on and ends: it is the process that counts. */
+static void a_dead_peer_is_gone_whoever_holds_its_socket(void **state)
+{
+	struct weir_server_config server_config = { .path = path, .hello_ns = INT64_C(60000000000) };
+	struct weir_server *server;
+	struct fixture f;
+	int told[2];
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	for (int greets = 0; greets < 2; greets++) {
+		pid_t holder = 0, pid;
+
+		assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			int fd = connect_raw();
+
+			if (greets != 0)
+				say(fd, HANDOVER_HELLO);
+			holder = fork();
+			if (holder == 0) {
+				prctl(PR_SET_PDEATHSIG, SIGKILL);
+				pause();
+			}
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (write(told[1], &holder, sizeof(holder)) < 0)
+				_exit(1);
+			for (;;)
+				pause();
+		}
+		SERVE_UNTIL(server, poll(&(struct pollfd){ .fd = told[0], .events = POLLIN }, 1, 0) == 1);
+		assert_int_equal(read(told[0], &holder, sizeof(holder)), sizeof(holder));
+		SERVE_UNTIL(server, stats_of(server).readers == (uint32_t)greets);
+		end_peer(pid, told);
+		SERVE_UNTIL(server, stats_of(server).readers == 0);
+		kill(holder, SIGKILL);
+	}
+	assert_int_equal(stats_of(server).accepted, 1);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
+static void a_note_that_nobody_wants_is_taken(void **state)
+{
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct fixture f;
+	int fd, silent;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	fd = connect_raw();
+	silent = connect_raw();
+	say(fd, HANDOVER_HELLO);
+	weir_server_dispatch(server);
+	weir_server_dispatch(server);
+	weir_server_set_ring(server, f.ring); /* for those that have said hello */
+	assert_int_equal(stats_of(server).readers, 1);
+	say(fd, HANDOVER_NOTE);
+	weir_server_dispatch(server);
+	assert_false(is_hung_up(fd));
+	assert_false(is_hung_up(silent));
+	close(fd), close(silent);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
 static void a_peer_that_goes_before_its_answer_takes_no_end(void **state)
 {
 	struct weir_server_config server_config = { .path = path };
@@ -247,6 +317,8 @@ int main(void)
 		cmocka_unit_test(a_policy_that_does_not_fit_is_refused_with_the_reason),
 		cmocka_unit_test(peers_that_break_the_rules_are_dropped_and_harm_nobody),
 		cmocka_unit_test(a_peer_that_says_the_wrong_thing_or_too_much_is_dropped),
+		cmocka_unit_test(a_dead_peer_is_gone_whoever_holds_its_socket),
+		cmocka_unit_test(a_note_that_nobody_wants_is_taken),
 		cmocka_unit_test(a_peer_that_goes_before_its_answer_takes_no_end),
 		cmocka_unit_test(a_crowd_is_told_that_there_is_no_room),
 		cmocka_unit_test(another_user_is_refused_unless_that_is_wanted),

@@ -90,6 +90,22 @@ static void a_writer_that_waits_for_a_slot_is_rung_by_release(void **state)
 	fixture_close(&f);
 }
 
+static void a_writer_that_needs_no_slot_does_not_wait(void **state)
+{
+	struct weir_ring_stats stats;
+	struct fixture f;
+	int64_t start_ns;
+
+	fixture_open(&f, &config_8);
+	start_ns = fixture_now_ns();
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(weir_writer_wait(f.writer, INT64_MAX), 0);
+	assert_in_range(fixture_now_ns() - start_ns, 0, 50 * INT64_C(100000000));
+	weir_ring_stats(f.ring, &stats);
+	assert_int_equal(stats.claim_waits, 0);
+	fixture_close(&f);
+}
+
 static void a_reaped_reader_rings_the_waiting_writer(void **state)
 {
 	struct fixture f;
@@ -264,6 +280,7 @@ int main(void)
 		cmocka_unit_test(only_a_sleeping_reader_is_rung_and_only_once),
 		cmocka_unit_test(a_wait_ends_by_its_deadline_and_by_the_bound),
 		cmocka_unit_test(a_writer_that_waits_for_a_slot_is_rung_by_release),
+		cmocka_unit_test(a_writer_that_needs_no_slot_does_not_wait),
 		cmocka_unit_test(a_reaped_reader_rings_the_waiting_writer),
 		cmocka_unit_test(a_pin_that_is_given_up_rings_the_waiting_writer),
 		cmocka_unit_test(what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all),
