@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-extern const struct weir_backend recorder_backend, player_backend;
-
 int64_t rig_now_ns(void)
 {
 	struct timespec now;
@@ -66,7 +64,8 @@ static void sink(void *data, const struct weir_message *message)
 {
 	struct rig *rig = data;
 
-	if (message->type == WEIR_EVENT_RECORD && message->size == sizeof(rig->status)) {
+	/* Events, and the answers to rig_ask(). */
+	if (message->size == sizeof(rig->status)) {
 		memcpy(&rig->status, message->data, sizeof(rig->status));
 		rig->told++;
 	}
@@ -104,6 +103,12 @@ void rig_record(struct rig *rig, const struct weir_format *format, struct weir_p
 	assert_int_equal(weir_back_create_local(&rig->back, &recorder_backend, args, sink, rig), 0);
 	assert_int_equal(weir_ring_reader_fds(rig->ring, rig->end, &fds), 0);
 	assert_int_equal(weir_back_local_ring(rig->back, 0, &fds), 0);
+}
+
+const struct weir_record_status *rig_ask(struct rig *rig)
+{
+	assert_int_equal(weir_back_local_command(rig->back, WEIR_COMMAND_RECORD_STATUS, NULL, 0), 0);
+	return &rig->status;
 }
 
 void rig_stop(struct rig *rig)
@@ -195,7 +200,7 @@ bool rig_try_publish(struct rig *rig)
 	frame.duration_ns = 40000000;
 	frame.dts_ns = frame.pts_ns;
 	frame.capture_ns = rig_now_ns();
-	frame.wall_ns = INT64_C(1700000000) * SECOND + (int64_t)sequence;
+	frame.wall_ns = INT64_C(1700000000) * SECOND + (int64_t)sequence * 40000000;
 	frame.flags = rig_is_key(format, sequence) ? WEIR_FRAME_KEY : 0;
 	meta = weir_writer_meta(rig->writer, frame.slot);
 	frame.meta_bytes = (uint32_t)snprintf(meta, 32, "meta of %llu", (unsigned long long)sequence);
@@ -256,7 +261,7 @@ void rig_check_frame(const struct weir_format *format, const struct weir_frame *
 	assert_int_equal(frame->pts_ns, (int64_t)(frame->sequence - 1) * 40000000 + 123);
 	assert_int_equal(frame->dts_ns, frame->pts_ns);
 	assert_int_equal(frame->duration_ns, 40000000);
-	assert_int_equal(frame->wall_ns, INT64_C(1700000000) * SECOND + (int64_t)frame->sequence);
+	assert_int_equal(frame->wall_ns, INT64_C(1700000000) * SECOND + (int64_t)frame->sequence * 40000000);
 	assert_int_equal(frame->size_bytes, rig_size(format, frame->sequence));
 	assert_int_equal((frame->flags & WEIR_FRAME_KEY) != 0, rig_is_key(format, frame->sequence));
 	snprintf(meta, sizeof(meta), "meta of %llu", (unsigned long long)frame->sequence);

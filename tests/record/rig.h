@@ -30,6 +30,8 @@
 #define AUTO  "auto"
 #define PLAIN "plain"
 
+extern const struct weir_backend recorder_backend, player_backend;
+
 struct rig {
 	char directory[64];
 	struct weir_ring *ring;
@@ -58,6 +60,7 @@ struct weir_format rig_h264(void);
 
 /* A ring of this format, read by a recorder with these further arguments (",…" or ""). */
 void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more);
+const struct weir_record_status *rig_ask(struct rig *rig);
 /* Ends the recorder as a stop would. */
 void rig_stop(struct rig *rig);
 
