@@ -147,6 +147,9 @@ static bool place_back(struct recorder *recorder, struct item *item)
 		if (recorder_now_ns() < recorder->retry_ns)
 			return refuse_back(recorder);
 		r = open_file(recorder, item);
+		/* Files that are being completed will give back what they do not need, and can be deleted. */
+		if ((r == -ENOSPC || r == -EDQUOT) && recorder->files != NULL)
+			return false;
 		if (r < 0) {
 			recorder->retry_ns = recorder_now_ns() + SECOND_NS;
 			recorder_block(recorder, r, "cannot begin a file");
