@@ -90,6 +90,18 @@ static void end_back(struct player *player)
 	tell_back(player, WEIR_SOURCE_ENDED, "the recording is over");
 }
 
+/* Readers get the end of this one. Nothing is on its way. */
+static int turn_to_next_ring_back(struct player *player)
+{
+	int r;
+
+	player->renewing = false;
+	weir_writer_end(player->writer);
+	drop_writer_back(player);
+	r = want_ring_back(player);
+	return r < 0 ? r : -EAGAIN;
+}
+
 /* Nothing is on its way any more. */
 static int turn_over_back(struct player *player)
 {
@@ -107,10 +119,7 @@ static int turn_over_back(struct player *player)
 	player->file_over = false;
 	if (memcmp(source_format(&player->source), &player->format, sizeof(player->format)) == 0)
 		return 0;
-	weir_writer_end(player->writer);
-	drop_writer_back(player);
-	r = want_ring_back(player);
-	return r < 0 ? r : -EAGAIN;
+	return turn_to_next_ring_back(player);
 }
 
 static void broken_back(struct player *player, int status)
@@ -132,7 +141,12 @@ static void play_back(struct player *player)
 	disarm_back(player);
 	do {
 		published = loads_publish_back(player);
-		loaded = published < 0 && published != -EAGAIN ? published : loads_begin_back(player);
+		if (published < 0 && published != -EAGAIN)
+			loaded = published;
+		else if (!player->renewing)
+			loaded = loads_begin_back(player);
+		else
+			loaded = player->loads == 0 ? turn_to_next_ring_back(player) : -EAGAIN;
 		if (loaded == -ENODATA && player->loads == 0)
 			loaded = turn_over_back(player);
 		else if (loaded == -ENODATA)
@@ -143,7 +157,7 @@ static void play_back(struct player *player)
 		}
 		if (player->writer == NULL || player->over)
 			return;
-		if (published < 0 && loaded < 0 && player->loads < LOADS && !player->file_over) {
+		if (published < 0 && loaded < 0 && player->loads < LOADS && !player->file_over && !player->renewing) {
 			player->is_armed = weir_writer_arm(player->writer) == 0;
 			loaded = player->is_armed ? loaded : 0;
 		}
@@ -215,9 +229,8 @@ static int seek_back(struct player *player, const struct weir_message *message)
 		return r;
 	begin_again(player);
 	if (memcmp(source_format(&player->source), &player->format, sizeof(player->format)) != 0) {
-		weir_writer_end(player->writer);
-		drop_writer_back(player);
-		return want_ring_back(player);
+		r = turn_to_next_ring_back(player);
+		return r == -EAGAIN ? 0 : r;
 	}
 	play_back(player);
 	return 0;
@@ -229,6 +242,10 @@ static int command_back(struct weir_back *back, void *state, const struct weir_m
 
 	switch (message->type) {
 	case WEIR_COMMAND_WRITER: return take_writer_back(player, message);
+	case WEIR_COMMAND_RENEW:
+		player->renewing = player->writer != NULL && !player->over;
+		play_back(player);
+		return 0;
 	case WEIR_COMMAND_REPLAY_SEEK: return seek_back(player, message);
 	default: return -ENOSYS;
 	}

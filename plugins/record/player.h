@@ -38,7 +38,7 @@ struct player {
 	struct load load[LOADS];    /* a queue */
 	uint32_t first, loads;
 	bool is_slot_known[WEIR_SLOTS_MAX], is_slot_fixed[WEIR_SLOTS_MAX];
-	bool is_armed, file_over, over, discontinuity, stopped;
+	bool is_armed, file_over, over, discontinuity, stopped, renewing;
 	int timer_fd;
 	int64_t base_ns, base_pts_ns, last_pts_ns,
 		drain_ns; /* base_pts_ns: WEIR_TIME_NONE: begins with the next frame */

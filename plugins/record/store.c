@@ -17,7 +17,8 @@
 #include "index.h"
 #include "recording.h"
 
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S     INT64_C(1000000000)
+#define MARGIN_BYTES 65536 /* what file systems take for themselves, for the files being written */
 
 struct file {
 	char name[SEGMENT_NAME_BYTES];
@@ -97,7 +98,8 @@ static uint64_t free_bytes(const struct store *store)
 
 int store_reserve(struct store *store, uint64_t bytes)
 {
-	while (store->quota_bytes > 0 && store->bytes + store->reserved_bytes + bytes > store->quota_bytes)
+	while (store->quota_bytes > 0 &&
+		store->bytes + store->reserved_bytes + bytes + MARGIN_BYTES > store->quota_bytes)
 		if (delete_oldest(store) < 0)
 			return -EDQUOT;
 	for (uint64_t now = free_bytes(store); now < bytes || now - bytes < store->floor_bytes; now = free_bytes(store))

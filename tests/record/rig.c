@@ -142,6 +142,11 @@ void rig_give_ring(struct rig *rig)
 	assert_int_equal(weir_reader_open(&rig->reader, &fds), 0);
 }
 
+void rig_renew(struct rig *rig)
+{
+	assert_int_equal(weir_back_local_command(rig->back, WEIR_COMMAND_RENEW, NULL, 0), 0);
+}
+
 int rig_take(struct rig *rig, struct weir_frame *frame)
 {
 	const int64_t until_ns = rig_now_ns() + PATIENCE_S * SECOND;

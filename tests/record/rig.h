@@ -67,6 +67,8 @@ void rig_stop(struct rig *rig);
 /* A player with these further arguments; the ring that it wants; its next frame, or -ENODATA. */
 void rig_play(struct rig *rig, const char *source, const char *more);
 void rig_give_ring(struct rig *rig);
+/* As when a reader has died during asynchronous I/O. */
+void rig_renew(struct rig *rig);
 int rig_take(struct rig *rig, struct weir_frame *frame);
 
 /* Fills so many bytes for a frame; the sequence is in every word of it. */

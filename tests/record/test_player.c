@@ -196,6 +196,28 @@ static void another_format_is_another_ring(void **state)
 	assert_plays(&large, 1, 7);
 }
 
+static void ring_is_renewed_between_two_frames(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+	struct weir_frame frame, copy;
+	uint64_t next = 1;
+	int r;
+
+	record(&format, 60, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true");
+	rig_give_ring(&rig);
+	rig_renew(&rig);
+	while ((r = rig_take(&rig, &frame)) == 0) {
+		copy = frame;
+		assert_int_equal(check(&format, &copy), next++);
+		assert_int_equal(weir_reader_release(rig.reader, &frame), 0);
+	}
+	assert_int_equal(r, -ENODATA);
+	assert_true(next < 60);
+	rig_give_ring(&rig);
+	assert_plays(&format, next, 60);
+}
+
 /* 1080p NV12 is a multiple of 512 bytes, but of no page; 319 by 239 of nothing. */
 static void raw_file_of_given_geometry_is_played(void **state)
 {
@@ -271,6 +293,7 @@ int main(void)
 		PLAYER(loop_begins_again),
 		PLAYER(pace_is_kept),
 		PLAYER(another_format_is_another_ring),
+		PLAYER(ring_is_renewed_between_two_frames),
 		PLAYER(raw_file_of_given_geometry_is_played),
 		PLAYER(what_is_no_recording_is_refused_by_name),
 	};

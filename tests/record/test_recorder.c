@@ -169,20 +169,20 @@ static void quota_deletes_the_oldest_and_is_kept_all_the_time(void **state)
 	size_t n;
 
 	rig_record(&rig, &format, lossless, ",\"segment_mb\":2,\"quota_mb\":10");
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 15; i++) {
 		rig_publish(&rig, 5);
 		assert_true(disk_bytes() <= 10 << 20);
 	}
 	weir_writer_end(rig.writer);
-	RIG_UNTIL(&rig, rig.status.committed == 150);
+	RIG_UNTIL(&rig, rig.status.committed == 75);
 	rig_stop(&rig);
 	n = rig_files(&rig, files, FILES_MAX);
 	assert_true(n >= 2 && n < 20);
 	assert_int_equal(rig.status.deleted + n, rig.status.files);
 	assert_int_equal(count(index_text(), "\"deleted\""), rig.status.deleted);
 	rig_check_file(&rig, files[n - 1], &first, &last);
-	assert_int_equal(last, 150); /* the newest is there */
-	assert_int_equal(rig.status.committed, 150);
+	assert_int_equal(last, 75); /* the newest is there */
+	assert_int_equal(rig.status.committed, 75);
 }
 
 static void files_of_a_dead_recorder_are_trimmed_and_entered(void **state)
