@@ -143,7 +143,8 @@ static void a_stopped_reader_of_every_frame_is_waited_for_once_and_then_no_more(
 	uint64_t skipped;
 
 	/* The camera's frames of 200 ms come at once afterwards. */
-	runner_start(&producer, NULL, SOURCE " ! weirsink name=p socket-path=%s stall-timeout=200000000", path);
+	runner_start(
+		&producer, NULL, SOURCE " ! weirsink name=p socket-path=%s slots=36 stall-timeout=200000000", path);
 	runner_start(&healthy, NULL, "weirsrc socket-path=%s max-buffers=24 ! fakesink name=p sync=false", path);
 	RUNNER_AWAIT(&healthy, c->buffers > 0);
 	runner_start(&stopped, NULL, EVERY, path);
@@ -151,7 +152,7 @@ static void a_stopped_reader_of_every_frame_is_waited_for_once_and_then_no_more(
 	skipped = healthy.counters->skipped;
 	kill(stopped.pid, SIGSTOP);
 	window = open_window(&healthy, &producer);
-	runner_sleep_ms(1200);
+	runner_sleep_ms(1500);
 	close_window(&window);
 	assert_true(healthy.counters->skipped <= skipped + 2);
 	kill(stopped.pid, SIGCONT);
