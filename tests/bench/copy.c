@@ -175,7 +175,18 @@ static int run_bare(double *figure, uint32_t argument)
 	return bench_pair(figure, bare_write_back, bare_read_back, &copying);
 }
 
-enum { PLAIN, RING_4, BARE, RING_20, PLAIN_STREAMING, STREAMING_4, STREAMING_20, ICEORYX_COPY, ZMQ_COPY };
+enum {
+	PLAIN,
+	RING_4,
+	BARE,
+	RING_20,
+	PLAIN_STREAMING,
+	STREAMING_4,
+	BARE_STREAMING,
+	STREAMING_20,
+	ICEORYX_COPY,
+	ZMQ_COPY
+};
 
 static const struct contender contenders[] = {
 	[PLAIN] = { "memcpy", run_plain, BARE_SLOTS },
@@ -184,6 +195,7 @@ static const struct contender contenders[] = {
 	[RING_20] = { "Weir, 20 slots", run_ring, 20 },
 	[PLAIN_STREAMING] = { "streaming", run_plain, BARE_SLOTS | STREAMING },
 	[STREAMING_4] = { "Weir, 4 slots, streaming", run_ring, 4 | STREAMING },
+	[BARE_STREAMING] = { "bare counters, streaming", run_bare, BARE_SLOTS | STREAMING },
 	[STREAMING_20] = { "Weir, 20 slots, streaming", run_ring, 20 | STREAMING },
 	[ICEORYX_COPY] = { "iceoryx", ICEORYX(iceoryx_handover), 1 },
 	[ZMQ_COPY] = { "ZeroMQ", ZMQ(zmq_copy), 0 },
@@ -196,6 +208,7 @@ static const struct row rows[] = {
 	{ "the same, 20 slots, beside iceoryx", RING_20, ICEORYX_COPY },
 	{ "the same, 20 slots, beside ZeroMQ", RING_20, ZMQ_COPY },
 	{ "non-temporal copy in, all read, 4 slots", STREAMING_4, PLAIN_STREAMING, .bar_ratio = 1 / 0.95 },
+	{ "the same beside two processes with counters only", STREAMING_4, BARE_STREAMING },
 	{ "the same, 20 slots, beside 4 slots", STREAMING_20, STREAMING_4, .bar_ratio = 1.05 },
 	{ "the same, 20 slots, beside memcpy in", STREAMING_20, RING_20 },
 };
