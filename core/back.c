@@ -10,7 +10,8 @@
 
 #include "clock.h"
 
-#define SEND_NS CLOCK_S
+#define SEND_NS	  CLOCK_S
+#define RESULT_NS (60 * CLOCK_S) /* of a job: the frontend may have other things to do */
 
 bool back_is_local(const struct weir_back *back)
 {
@@ -38,17 +39,21 @@ void back_tell_exit(int events, int status, bool final, const char *text)
 int back_send(struct weir_back *back, uint32_t type, uint32_t id, int status, const void *data, size_t size)
 {
 	struct weir_message message = { .type = type, .id = id, .status = status, .data = data };
+	bool is_result = type == MESSAGE_REPLY && job_is_worker_back();
+	int64_t send_ns = is_result ? RESULT_NS : SEND_NS;
 	int r = 0;
 
 	if (size > WEIR_MESSAGE_BYTES_MAX)
 		return -EMSGSIZE;
 	message.size = (uint32_t)size;
 	if (!back_is_local(back))
-		r = message_send_wait(back->config.events, &message, clock_ns() + SEND_NS);
+		r = message_send_wait(back->config.events, &message, clock_ns() + send_ns);
 	else if (back->sink != NULL)
 		back->sink(back->sink_data, &message);
 	if (r == -EPIPE)
 		back_fail(back, "the frontend is gone", r);
+	else if (r == -ETIMEDOUT && is_result) /* without it the pool would wait for ever */
+		back_fail(back, "the frontend took no result", r);
 	return r;
 }
 
@@ -95,7 +100,9 @@ void back_handle(struct weir_back *back, const struct weir_message *message)
 		back_end_input(back, &end);
 		break;
 	case WEIR_COMMAND_WRITER: /* only when there is none */
-		back_command(back, WEIR_COMMAND_WRITER, message->status, message->data, message->size);
+	case WEIR_COMMAND_ACTIVATE:
+	case WEIR_COMMAND_DEACTIVATE:
+		back_command(back, message->type, message->status, message->data, message->size);
 		break;
 	case WEIR_COMMAND_RENEW: back_command(back, WEIR_COMMAND_RENEW, 0, NULL, 0); break;
 	default: handle_user(back, message);

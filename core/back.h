@@ -78,6 +78,11 @@ int back_send(struct weir_back *back, uint32_t type, uint32_t id, int status, co
 void back_command(struct weir_back *back, uint32_t type, int status, const void *data, size_t size);
 void back_handle(struct weir_back *back, const struct weir_message *message);
 
+/* This process is a worker of a pool: on SIGTERM it finishes its job, and leaves (job_back.c). */
+void job_become_worker_back(void);
+bool job_is_worker_back(void);
+bool job_is_terminated_back(void);
+
 /* One turn: at most one frame from each input, then whatever else is there; waits if there is nothing (turn.c). */
 void back_turn(struct weir_back *back, int64_t deadline_ns);
 

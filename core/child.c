@@ -107,6 +107,8 @@ _Noreturn void child_run_back(const struct child_start *start)
 
 	adopt_back(start);
 	settle_back(start);
+	if (order->is_worker)
+		job_become_worker_back();
 	if (page_map_back(&config.page, start->fd[ZYGOTE_FD_PAGE]) < 0 || take_fds_back(start) < 0)
 		_exit(1);
 	config.commands = FIRST_FD + ZYGOTE_FD_COMMANDS;

@@ -40,6 +40,7 @@ static void take_text(char *text, size_t room, const void *data, size_t size)
 
 static int take_exit(struct weir_child *child, const struct weir_message *message)
 {
+	child->exit_seen = true;
 	child->exit_final = message->id != 0;
 	if (!child->guilty && message->size > 0) {
 		child->exit_told = true;
@@ -54,6 +55,8 @@ static int take_reply(struct weir_child *child, const struct weir_message *messa
 
 	if (message->id == 0 || message->id > child->last_call)
 		return -EPROTO;
+	if (message->id != call->id && child->owner != NULL && child->owner->reply != NULL)
+		return child->owner->reply(child, message);
 	if (message->id != call->id || call->done)
 		return 0; /* too late */
 	call->done = true;
@@ -190,7 +193,8 @@ void control_readable(void *data)
 		loop_park(child->frontend->loop, &child->control);
 	} else if (r == -EPIPE) {
 		loop_remove(child->frontend->loop, &child->control);
-		process_apply(child, SUPERVISE_CLOSING, "");
+		if (!child->is_command)
+			process_apply(child, SUPERVISE_CLOSING, "");
 	} else if (r == -EPROTO) {
 		process_violation(child, what);
 	}

@@ -260,11 +260,34 @@ fail:
 	return r;
 }
 
+/* Frees what nobody wants any more. Only here, where nothing of the frontend is on the stack. */
+static void bury(struct weir_frontend *frontend)
+{
+	struct weir_child *next;
+
+	if (!frontend->burials)
+		return;
+	frontend->burials = false;
+	pool_bury(frontend, false);
+	for (struct weir_child *child = frontend->first_child; child != NULL; child = next) {
+		bool ended = child->state == WEIR_CHILD_DONE || child->state == WEIR_CHILD_FAILED;
+
+		next = child->next;
+		if (!child->buried)
+			continue;
+		if (ended && child->pid == 0 && child->writes == NULL && child->inputs == 0)
+			child_remove(child);
+		else
+			frontend->burials = true;
+	}
+}
+
 int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns)
 {
 	int r;
 
 	assert(!frontend->dispatching); /* an event function must return */
+	bury(frontend);
 	frontend->dispatching = true;
 	r = loop_run(frontend->loop, deadline_ns);
 	frontend->dispatching = false;
@@ -286,7 +309,7 @@ static bool all_ended(struct weir_frontend *frontend)
 
 static void stop_all(struct weir_frontend *frontend)
 {
-	int64_t bound_ns = 0;
+	int64_t bound_ns = CLOCK_S; /* for orphans, if there is no child any more */
 
 	frontend->muted = true;
 	FOR_EACH_CHILD_BACKWARDS(frontend, child)
@@ -308,8 +331,10 @@ void weir_frontend_free(struct weir_frontend **frontend)
 
 	if (old == NULL)
 		return;
+	pool_free_all(old);
 	if (old->loop != NULL)
 		stop_all(old);
+	pool_bury(old, true);
 	while (old->last_child != NULL) {
 		struct weir_child *child = old->last_child;
 

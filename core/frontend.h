@@ -39,6 +39,18 @@ struct call {
 	size_t *size;
 };
 
+/* Who uses a child for a purpose of its own: a pool, a launch. Any function may be NULL. */
+struct child_owner {
+	/* To what no weir_child_call() waits for. 0, or -EPROTO. */
+	int (*reply)(struct weir_child *child, const struct weir_message *message);
+	/* Reaped; what follows from that is not decided yet. */
+	void (*dead)(struct weir_child *child, const siginfo_t *info, const char *reason);
+	/* Another state, after its event. */
+	void (*changed)(struct weir_child *child, const char *reason);
+	/* Is about to be freed. */
+	void (*bury)(struct weir_child *child);
+};
+
 enum child_request { CHILD_REQUEST_NONE, CHILD_REQUEST_START, CHILD_REQUEST_STOP };
 
 struct weir_child {
@@ -61,7 +73,8 @@ struct weir_child {
 	bool spawn_failed;
 	bool stop_wanted;
 	bool recycled;		    /* it was told to stop, to be started again */
-	bool exit_told, exit_final; /* the child has said why it ends, in reason */
+	bool exit_seen;		    /* the child has said that it ends */
+	bool exit_told, exit_final; /* and why, in reason */
 	bool guilty;		    /* we kill it for what reason says */
 	char reason[CHILD_REASON_BYTES];
 	struct weir_end end; /* with guilty: what we kill it for; after its death: how it ended */
@@ -81,7 +94,12 @@ struct weir_child {
 	uint32_t last_call;
 	struct call call;
 
-	struct weir_stream *writes; /* or NULL */
+	const struct child_owner *owner; /* or NULL */
+	void *owned;			 /* the owner's */
+	bool is_worker;			 /* of a pool: it does not die of SIGTERM, but leaves */
+	bool is_command;		 /* it becomes another program, and closes its control pipe */
+	bool buried;			 /* nobody wants it any more: freed when it has ended */
+	struct weir_stream *writes;	 /* or NULL */
 	struct stream_reader *reads[BACK_INPUTS_MAX];
 	uint32_t inputs;
 };
@@ -92,6 +110,8 @@ struct weir_frontend {
 	struct weir_child *first_child, *last_child;
 	struct weir_stream *streams;
 	struct weir_group *group_list;
+	struct weir_pool *pools;
+	bool burials; /* a child or a pool is to be freed */
 	struct loop_timer kick, tick, user_tick, zygote_deadline;
 	struct loop_source zygote_death, zygote_control, signals;
 	int signal_fd;
@@ -110,8 +130,15 @@ void frontend_want_tick(struct weir_frontend *frontend);
 /* Remembers a child that is dead, or as good as dead: it and its group are ours to reap. */
 void frontend_sweep(struct weir_frontend *frontend, int group);
 
+/* --- pool_api.c --- */
+void pool_free_all(struct weir_frontend *frontend);
+/* Frees the pools that the program has freed; or all. */
+void pool_bury(struct weir_frontend *frontend, bool all);
+
 /* --- handle.c --- */
 void child_free(struct weir_child *child);
+/* Takes it out of the frontend, and frees it. */
+void child_remove(struct weir_child *child);
 
 /* --- process.c: one child's life --- */
 void process_init(struct weir_child *child);
@@ -122,6 +149,8 @@ int64_t process_backoff_ns(const struct supervise_history *history);
 /* Why it is going to be killed. The first one who says why is right. */
 void process_blame(struct weir_child *child, enum weir_end_kind kind, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* Kills it for this reason; what it has written is still heard. */
+void process_kill(struct weir_child *child, const char *reason);
 /* Frees what belongs to the process; forgets it if it still runs. */
 void process_release(struct weir_child *child);
 

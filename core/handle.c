@@ -57,11 +57,25 @@ static int fill(struct weir_child_config *filled, const struct weir_child_config
 
 void child_free(struct weir_child *child)
 {
+	if (child->owner != NULL && child->owner->bury != NULL)
+		child->owner->bury(child);
 	if (child->args != NULL)
 		explicit_bzero(child->args, strlen(child->args));
 	free(child->args);
 	free(child->backend);
 	free(child);
+}
+
+void child_remove(struct weir_child *child)
+{
+	struct weir_frontend *frontend = child->frontend;
+
+	process_release(child);
+	loop_remove_timer(frontend->loop, &child->timer);
+	loop_remove_timer(frontend->loop, &child->watch);
+	*(child->previous != NULL ? &child->previous->next : &frontend->first_child) = child->next;
+	*(child->next != NULL ? &child->next->previous : &frontend->last_child) = child->previous;
+	child_free(child);
 }
 
 int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, const struct weir_child_config *config)

@@ -174,6 +174,16 @@ void loop_add_timer(struct loop *loop, struct loop_timer *timer)
 	loop->timers = timer;
 }
 
+void loop_remove_timer(struct loop *loop, struct loop_timer *timer)
+{
+	for (struct loop_timer **at = &loop->timers; *at != NULL; at = &(*at)->next) {
+		if (*at == timer) {
+			*at = timer->next;
+			return;
+		}
+	}
+}
+
 /* An absolute time in the past fires at once; all zeroes would disarm. */
 static void arm(struct loop *loop)
 {

@@ -45,6 +45,9 @@ void loop_park(struct loop *loop, struct loop_source *source);
 /* Starts with due_ns, fn and data set; the owner may change due_ns at any time. */
 void loop_add_timer(struct loop *loop, struct loop_timer *timer);
 
+/* Not while loop_run() runs. */
+void loop_remove_timer(struct loop *loop, struct loop_timer *timer);
+
 /* Somebody else waits: this is readable when loop_run() has something to do. From then on loop_timers_changed() is to
  * be called after a due_ns was changed outside of the loop's own functions. */
 int loop_fd(struct loop *loop);

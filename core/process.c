@@ -145,6 +145,8 @@ static void reap(void *data)
 	frontend_sweep(child->frontend, pid);
 	stream_child_dead(child);
 	control_fail_call(child);
+	if (child->owner != NULL && child->owner->dead != NULL)
+		child->owner->dead(child, &info, reason);
 	end(child, success, final, reason);
 }
 
@@ -152,6 +154,12 @@ void process_violation(struct weir_child *child, const char *what)
 {
 	process_blame(child, WEIR_END_PROTOCOL, "protocol error: %s", what);
 	loop_remove(child->frontend->loop, &child->control);
+	process_apply(child, SUPERVISE_VIOLATION, child->reason);
+}
+
+void process_kill(struct weir_child *child, const char *reason)
+{
+	process_blame(child, WEIR_END_JOB, "%s", reason);
 	process_apply(child, SUPERVISE_VIOLATION, child->reason);
 }
 
@@ -230,7 +238,8 @@ static void set_deadline(struct weir_child *child, uint32_t actions)
 
 static void begin_life(struct weir_child *child)
 {
-	child->exit_told = child->exit_final = child->guilty = child->stop_wanted = child->recycled = false;
+	child->exit_seen = child->exit_told = child->exit_final = child->guilty = child->stop_wanted = child->recycled =
+		false;
 	child->reason[0] = '\0';
 	child->spawn_wanted = true;
 	frontend_kick(child->frontend);
@@ -282,6 +291,8 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 	stream_child_changed(child, kept);
 	if (child->group != NULL)
 		group_child_changed(child, event, kept);
+	if (child->owner != NULL && child->owner->changed != NULL)
+		child->owner->changed(child, kept);
 }
 
 void process_init(struct weir_child *child)

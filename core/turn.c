@@ -174,6 +174,8 @@ void back_turn(struct weir_back *back, int64_t deadline_ns)
 	int64_t bound_ns = clock_ns() + WEIR_WAIT_BOUND_NS;
 	bool busy = false;
 
+	if (job_is_terminated_back())
+		back->exiting = true;
 	weir_back_beat(back);
 	for (uint32_t i = 0; i < BACK_INPUTS_MAX && !back->exiting; i++)
 		busy |= back_step_input(back, i);

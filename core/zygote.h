@@ -28,6 +28,7 @@ struct zygote_order {
 	uint32_t poisons; /* in poison: positions to be skipped */
 	uint64_t poison[ZYGOTE_POISON_MAX];
 	struct weir_limits limits;
+	uint32_t is_worker; /* of a pool */
 	char name[ZYGOTE_NAME_BYTES];
 	char backend[ZYGOTE_PATH_BYTES];
 	char args[ZYGOTE_ARGS_BYTES]; /* only its used part travels */

@@ -97,6 +97,7 @@ enum weir_end_kind {
 	WEIR_END_PROTOCOL, /* it sent what is no message, or closed its pipe */
 	WEIR_END_START,	   /* could not be started */
 	WEIR_END_POISON,   /* it always dies at the same position */
+	WEIR_END_JOB,	   /* killed with its job, which was late, cancelled or dropped (weir/pool.h) */
 };
 
 struct weir_end {

@@ -29,6 +29,9 @@ enum weir_message_type {
 	WEIR_COMMAND_END = 3,	 /* an input has reached its end of stream; no data */
 	WEIR_COMMAND_RENEW = 4,	 /* end the ring at the next frame, and weir_back_want_ring() another like it: slots of
 				  * this one are lost to a reader that died during asynchronous I/O; no data */
+	WEIR_COMMAND_JOB = 5,	 /* a job of a pool (weir/pool.h), or of a launch: answered as a call */
+	WEIR_COMMAND_ACTIVATE = 6,   /* this worker of a pool is now for one use of the program; no data */
+	WEIR_COMMAND_DEACTIVATE = 7, /* and goes back to its pool */
 
 	/* backend to frontend */
 	WEIR_EVENT_RESULT = 32,	   /* struct weir_result (weir/result.h), cut behind its last box */
