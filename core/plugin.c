@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launch.h"
+
 static const struct weir_backend *const *table;
 
 void plugin_set_table(const struct weir_backend *const *backends)
@@ -98,6 +100,10 @@ int plugin_find(const struct weir_backend **backend, const char *name, char *why
 {
 	size_t length = strlen(name);
 
+	if (strcmp(name, LAUNCH_EXEC_NAME) == 0) {
+		*backend = &launch_exec;
+		return 0;
+	}
 	for (const struct weir_backend *const *entry = table; entry != NULL && *entry != NULL; entry++) {
 		if (strcmp((*entry)->name, name) == 0) {
 			int r = check(*entry, name, why, size);
