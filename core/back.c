@@ -104,7 +104,7 @@ void back_handle(struct weir_back *back, const struct weir_message *message)
 	case WEIR_COMMAND_DEACTIVATE:
 		back_command(back, message->type, message->status, message->data, message->size);
 		break;
-	case WEIR_COMMAND_RENEW: back_command(back, WEIR_COMMAND_RENEW, 0, NULL, 0); break;
+	case WEIR_COMMAND_RENEW: back_command(back, WEIR_COMMAND_RENEW, 0, message->data, message->size); break;
 	default: handle_user(back, message);
 	}
 }
@@ -172,16 +172,24 @@ void weir_back_exit(struct weir_back *back, int status)
 
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config)
 {
+	return weir_back_want_output(back, 0, config);
+}
+
+int weir_back_want_output(struct weir_back *back, uint32_t output, const struct weir_ring_config *config)
+{
 	struct message_want want = {
 		.format = config->format,
 		.slot_count = config->slot_count,
 		.slot_bytes = config->slot_bytes,
 		.loans = config->loans,
 		.meta_bytes = config->meta_bytes,
+		.output = output,
 	};
 
+	if (output >= WEIR_OUTPUTS_MAX)
+		return -EINVAL;
 	if (back_is_local(back))
-		return back_send(back, WEIR_EVENT_WANT_RING, 0, 0, config, sizeof(*config));
+		return back_send(back, WEIR_EVENT_WANT_RING, 0, (int)output, config, sizeof(*config));
 	return back_send(back, MESSAGE_WANT_RING, 0, 0, &want, sizeof(want));
 }
 

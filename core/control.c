@@ -78,7 +78,7 @@ static int take_want_ring(struct weir_child *child, const struct weir_message *m
 	if (message->size != sizeof(want))
 		return -EPROTO;
 	memcpy(&want, message->data, sizeof(want));
-	if (weir_format_check(&want.format) < 0)
+	if (weir_format_check(&want.format) < 0 || want.output >= WEIR_OUTPUTS_MAX)
 		return -EPROTO;
 	stream_want_ring(child, &want);
 	return 0;

@@ -94,12 +94,12 @@ struct weir_child {
 	uint32_t last_call;
 	struct call call;
 
-	const struct child_owner *owner; /* or NULL */
-	void *owned;			 /* the owner's */
-	bool is_worker;			 /* of a pool: it does not die of SIGTERM, but leaves */
-	bool is_command;		 /* it becomes another program, and closes its control pipe */
-	bool buried;			 /* nobody wants it any more: freed when it has ended */
-	struct weir_stream *writes;	 /* or NULL */
+	const struct child_owner *owner;	      /* or NULL */
+	void *owned;				      /* the owner's */
+	bool is_worker;				      /* of a pool: it does not die of SIGTERM, but leaves */
+	bool is_command;			      /* it becomes another program, and closes its control pipe */
+	bool buried;				      /* nobody wants it any more: freed when it has ended */
+	struct weir_stream *writes[WEIR_OUTPUTS_MAX]; /* or NULL each */
 	struct stream_reader *reads[BACK_INPUTS_MAX];
 	uint32_t inputs;
 };

@@ -55,7 +55,8 @@ static void renew(struct weir_stream *stream, struct generation *generation)
 {
 	if (generation != stream->newest || generation->gone || generation->renewing)
 		return;
-	generation->renewing = control_send(stream->config.writer, WEIR_COMMAND_RENEW, 0, NULL, 0) == 0;
+	generation->renewing = control_send(stream->config.writer, WEIR_COMMAND_RENEW, 0, &stream->config.output,
+				       sizeof(stream->config.output)) == 0;
 }
 
 /* Its process is dead, or has closed the ring. */
@@ -187,7 +188,7 @@ static int hand_out(struct weir_stream *stream)
 	r = weir_ring_writer_fds(stream->newest->ring, &fds);
 	if (r < 0)
 		return r;
-	r = rings_send(stream->config.writer->rings, &fds, 0);
+	r = rings_send(stream->config.writer->rings, &fds, stream->config.output);
 	if (r < 0)
 		weir_ring_fds_close(&fds);
 	return r;

@@ -81,7 +81,7 @@ void back_take_ring(struct weir_back *back, struct weir_ring_fds *fds, uint32_t 
 	}
 	weir_writer_free(&back->writer); /* one that the backend never took */
 	back->writer = writer;
-	back_command(back, WEIR_COMMAND_WRITER, 0, NULL, 0);
+	back_command(back, WEIR_COMMAND_WRITER, 0, &input, sizeof(input)); /* of a writer it is the output */
 }
 
 bool back_step_input(struct weir_back *back, uint32_t i)

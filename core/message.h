@@ -37,7 +37,7 @@ struct message_input {
 /* The part of struct weir_ring_config that is a backend's to wish for; 0: default. */
 struct message_want {
 	struct weir_format format;
-	uint32_t slot_count, slot_bytes, loans, meta_bytes;
+	uint32_t slot_count, slot_bytes, loans, meta_bytes, output;
 };
 
 struct message_header {

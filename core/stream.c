@@ -100,7 +100,8 @@ static void advance(struct weir_stream *stream)
 	}
 	if (r < 0 && r != -EAGAIN) {
 		stream->ring_failed = true;
-		control_send(stream->config.writer, WEIR_COMMAND_WRITER, r, NULL, 0);
+		control_send(stream->config.writer, WEIR_COMMAND_WRITER, r, &stream->config.output,
+			sizeof(stream->config.output));
 	}
 	generations_place(stream);
 	check_end(stream);
@@ -127,10 +128,10 @@ struct weir_stream *stream_tick(struct weir_stream *stream)
 
 void stream_want_ring(struct weir_child *child, const struct message_want *want)
 {
-	struct weir_stream *stream = child->writes;
+	struct weir_stream *stream = child->writes[want->output];
 
 	if (stream == NULL) {
-		control_send(child, WEIR_COMMAND_WRITER, -ENOTCONN, NULL, 0);
+		control_send(child, WEIR_COMMAND_WRITER, -ENOTCONN, &want->output, sizeof(want->output));
 		return;
 	}
 	refresh(stream);
@@ -143,12 +144,8 @@ void stream_want_ring(struct weir_child *child, const struct message_want *want)
 	advance(stream);
 }
 
-void stream_source(struct weir_child *child, const struct weir_source_status *status)
+static void take_source(struct weir_stream *stream, const struct weir_source_status *status)
 {
-	struct weir_stream *stream = child->writes;
-
-	if (stream == NULL)
-		return;
 	refresh(stream);
 	switch (status->state) {
 	case WEIR_SOURCE_LOST:
@@ -169,6 +166,13 @@ void stream_source(struct weir_child *child, const struct weir_source_status *st
 	}
 }
 
+void stream_source(struct weir_child *child, const struct weir_source_status *status)
+{
+	for (uint32_t i = 0; i < WEIR_OUTPUTS_MAX; i++)
+		if (child->writes[i] != NULL)
+			take_source(child->writes[i], status);
+}
+
 /* --- children ---------------------------------------------------------------------------------------------------- */
 
 void stream_child_spawned(struct weir_child *child)
@@ -177,14 +181,8 @@ void stream_child_spawned(struct weir_child *child)
 		advance(child->reads[i]->stream);
 }
 
-void stream_child_changed(struct weir_child *child, const char *reason)
+static void writer_changed(struct weir_stream *stream, const struct weir_child *child, const char *reason)
 {
-	struct weir_stream *stream = child->writes;
-
-	for (uint32_t i = 0; i < child->inputs; i++)
-		advance(child->reads[i]->stream);
-	if (stream == NULL)
-		return;
 	/* What the source said about its end tells more than what its process did afterwards. */
 	if (!stream->source_ended && !stream->source_failed && !stream->ring_failed)
 		snprintf(stream->reason, sizeof(stream->reason), "%s: %s", child->name, reason);
@@ -193,6 +191,15 @@ void stream_child_changed(struct weir_child *child, const char *reason)
 	if (child->state == WEIR_CHILD_BACKOFF && stream->state == WEIR_STREAM_LIVE && !stream->over)
 		set_state(stream, WEIR_STREAM_STALE, stream->reason);
 	advance(stream);
+}
+
+void stream_child_changed(struct weir_child *child, const char *reason)
+{
+	for (uint32_t i = 0; i < child->inputs; i++)
+		advance(child->reads[i]->stream);
+	for (uint32_t i = 0; i < WEIR_OUTPUTS_MAX; i++)
+		if (child->writes[i] != NULL)
+			writer_changed(child->writes[i], child, reason);
 }
 
 static void forget_life(struct stream_reader *reader)
@@ -212,11 +219,15 @@ void stream_child_dead(struct weir_child *child)
 {
 	for (uint32_t i = 0; i < child->inputs; i++)
 		forget_life(child->reads[i]);
-	if (child->writes == NULL)
-		return;
-	refresh(child->writes);
-	child->writes->wanted = false;
-	generations_abandon(child->writes);
+	for (uint32_t i = 0; i < WEIR_OUTPUTS_MAX; i++) {
+		struct weir_stream *stream = child->writes[i];
+
+		if (stream == NULL)
+			continue;
+		refresh(stream);
+		stream->wanted = false;
+		generations_abandon(stream);
+	}
 }
 
 static struct stream_reader *find_input(struct weir_child *child, uint32_t input)

@@ -15,8 +15,8 @@ int weir_stream_create(
 	struct weir_stream *made;
 
 	if (config->name == NULL || config->writer == NULL || config->writer->frontend != frontend ||
-		config->writer->writes != NULL || config->backing > WEIR_BACKING_SEALED ||
-		config->slot_count > WEIR_SLOTS_MAX)
+		config->output >= WEIR_OUTPUTS_MAX || config->writer->writes[config->output] != NULL ||
+		config->backing > WEIR_BACKING_SEALED || config->slot_count > WEIR_SLOTS_MAX)
 		return -EINVAL;
 	made = calloc(1, sizeof(*made));
 	if (made == NULL)
@@ -32,7 +32,7 @@ int weir_stream_create(
 		made->config.stale_ns = STALE_NS;
 	made->next = frontend->streams;
 	frontend->streams = made;
-	config->writer->writes = made;
+	config->writer->writes[config->output] = made;
 	frontend_want_tick(frontend);
 	*stream = made;
 	return 0;

@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+#define WEIR_OUTPUTS_MAX 2 /* streams that one child writes */
 #define WEIR_BACKEND_ABI 2
 
 struct weir_back; /* the process, as its backend sees it */
@@ -105,6 +106,10 @@ int weir_back_turn(struct weir_back *back, int64_t deadline_ns);
 /* Asks the frontend for a ring to write to: format, slot_bytes, slot_count, loans and meta_bytes are wishes, the
  * stream's own settings win where it has some. The answer is WEIR_COMMAND_WRITER. Errors as weir_back_event(). */
 int weir_back_want_ring(struct weir_back *back, const struct weir_ring_config *config);
+
+/* The same for a backend that writes more than one stream: output is 0 for the first (as above) to WEIR_OUTPUTS_MAX
+ * - 1. Its events about the source are about all of them. -EINVAL: output. */
+int weir_back_want_output(struct weir_back *back, uint32_t output, const struct weir_ring_config *config);
 
 /* Takes over the writer that WEIR_COMMAND_WRITER told about; the caller frees it. -ENOENT: there is none. */
 int weir_back_take_writer(struct weir_back *back, struct weir_writer **writer);

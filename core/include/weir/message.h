@@ -24,12 +24,13 @@ struct weir_message {
 enum weir_message_type {
 	/* frontend to backend: given to its command() like any other */
 	WEIR_COMMAND_WRITER = 1, /* the ring asked for by weir_back_want_ring() is there: weir_back_take_writer(); or
-				  * status says why not */
+				  * status says why not. data: uint32_t, which output */
 	WEIR_COMMAND_FORMAT = 2, /* an input has begun a generation; data: struct weir_format. Before its first frame */
 	WEIR_COMMAND_END = 3,	 /* an input has reached its end of stream; no data */
-	WEIR_COMMAND_RENEW = 4,	 /* end the ring at the next frame, and weir_back_want_ring() another like it: slots of
-				  * this one are lost to a reader that died during asynchronous I/O; no data */
-	WEIR_COMMAND_JOB = 5,	 /* a job of a pool (weir/pool.h), or of a launch: answered as a call */
+	WEIR_COMMAND_RENEW =
+		4,	      /* end the ring at the next frame, and weir_back_want_ring() another like it: slots of
+			       * this one are lost to a reader that died during asynchronous I/O. data: uint32_t, output */
+	WEIR_COMMAND_JOB = 5, /* a job of a pool (weir/pool.h), or of a launch: answered as a call */
 	WEIR_COMMAND_ACTIVATE = 6,   /* this worker of a pool is now for one use of the program; no data */
 	WEIR_COMMAND_DEACTIVATE = 7, /* and goes back to its pool */
 

@@ -18,6 +18,7 @@ extern "C" {
 struct weir_stream_config {
 	const char *name;	   /* required; for messages; without secrets */
 	struct weir_child *writer; /* required */
+	uint32_t output;	   /* which of the writer's streams, see weir_back_want_output(); default 0 */
 	uint32_t backing;	   /* enum weir_backing */
 	uint32_t slot_count;	   /* default: what the readers' policies need, and 2 more */
 	int64_t stale_ns;	   /* no frame for so long: STALE; default 2 s; -1 never */
