@@ -275,7 +275,8 @@ static void bury(struct weir_frontend *frontend)
 		next = child->next;
 		if (!child->buried)
 			continue;
-		if (ended && child->pid == 0 && child->writes == NULL && child->inputs == 0)
+		if (ended && child->pid == 0 && child->writes[0] == NULL && child->writes[1] == NULL &&
+			child->inputs == 0)
 			child_remove(child);
 		else
 			frontend->burials = true;
