@@ -9,34 +9,20 @@
 
 #include <weir/log.h>
 
-#define MIB	      UINT64_C(1048576)
-#define LOANS_DEFAULT 2
-#define MORE_SLOTS    2
+#define MIB	   UINT64_C(1048576)
+#define MORE_SLOTS 2
 
-struct need {
-	uint32_t own, depth;
-};
-
-static void add_need(struct need *need, const struct weir_policy *policy)
-{
-	bool picks = policy->every_nth > 1 || policy->max_fps > 0;
-	uint32_t depth = policy->depth != 0 ? policy->depth : policy->mode == WEIR_POLICY_LOSSLESS ? 2 : 1;
-
-	need->own += (policy->max_held != 0 ? policy->max_held : 1) + (picks ? depth : 0);
-	if (depth > need->depth)
-		need->depth = depth;
-}
-
-/* At least what weir_ring_slots_needed() will say once all readers are attached. */
+/* What weir_ring_slots_needed() will say once all readers are attached. */
 uint32_t newring_slots_needed(const struct weir_stream *stream, const struct weir_policy *more)
 {
-	struct need need = { .depth = 1 };
+	struct weir_policy policies[WEIR_READERS_MAX + 1];
+	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < stream->readers; i++)
-		add_need(&need, &stream->reader[i]->policy);
+		policies[count++] = stream->reader[i]->policy;
 	if (more != NULL)
-		add_need(&need, more);
-	return need.own + need.depth + (stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT) + 1;
+		policies[count++] = *more;
+	return weir_policy_slots(policies, count, stream->want.loans);
 }
 
 static void fill_config(const struct weir_stream *stream, struct weir_ring_config *config)
@@ -51,7 +37,7 @@ static void fill_config(const struct weir_stream *stream, struct weir_ring_confi
 		.slot_bytes = stream->want.slot_bytes,
 		.ends = ends < WEIR_READERS_MAX ? ends : WEIR_READERS_MAX,
 		.meta_bytes = stream->want.meta_bytes,
-		.loans = stream->want.loans != 0 ? stream->want.loans : LOANS_DEFAULT,
+		.loans = stream->want.loans,
 	};
 	needed = newring_slots_needed(stream, NULL);
 	if (stream->config.slot_count != 0)

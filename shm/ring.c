@@ -250,17 +250,28 @@ static void add_need(const struct weir_policy *policy, uint32_t *own, uint32_t *
 		*depth = policy->depth;
 }
 
-uint32_t weir_ring_slots_needed(const struct weir_ring *ring, const struct weir_policy *more)
+uint32_t weir_policy_slots(const struct weir_policy *policies, uint32_t count, uint32_t loans)
 {
 	uint32_t own = 0, depth = 1;
 	struct weir_policy policy;
 
+	for (uint32_t i = 0; i < count; i++)
+		if (check_policy(&policy, &policies[i]) == 0)
+			add_need(&policy, &own, &depth);
+	return own + depth + (loans != 0 ? loans : LOANS_DEFAULT) + 1;
+}
+
+uint32_t weir_ring_slots_needed(const struct weir_ring *ring, const struct weir_policy *more)
+{
+	struct weir_policy policies[WEIR_READERS_MAX + 1];
+	uint32_t count = 0;
+
 	for (uint32_t i = 0; i < ring->geometry.end_count; i++)
 		if (ring->end[i].attached)
-			add_need(&ring->end[i].policy, &own, &depth);
-	if (more != NULL && check_policy(&policy, more) == 0)
-		add_need(&policy, &own, &depth);
-	return own + depth + ring->geometry.loans + 1;
+			policies[count++] = ring->end[i].policy;
+	if (more != NULL)
+		policies[count++] = *more;
+	return weir_policy_slots(policies, count, ring->geometry.loans);
 }
 
 /* model: Grant. An end is free again once the writer has acknowledged that it looks at it no more. */

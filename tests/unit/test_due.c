@@ -284,6 +284,11 @@ static void slots_for_a_picking_reader_are_counted(void **state)
 
 	fixture_open(&f, &config_16);
 	assert_int_equal(weir_ring_slots_needed(f.ring, &policy), 3 + 4 + 1 + 2 + 1);
+	assert_int_equal(weir_policy_slots(&policy, 1, 0), 3 + 4 + 1 + 2 + 1); /* the same without a ring */
+	assert_int_equal(weir_policy_slots(&policy, 1, 5), 3 + 4 + 1 + 5 + 1);
+	assert_int_equal(weir_policy_slots(NULL, 0, 1), 1 + 1 + 1);
+	/* What is not granted needs no slots; and the newest is one frame, whatever depth is asked for. */
+	assert_int_equal(weir_policy_slots((struct weir_policy[]){ { .mode = 9 }, { .depth = 7 } }, 2, 1), 2 + 1 + 1);
 	policy.depth = WEIR_DUE_MAX + 1;
 	assert_int_equal(weir_ring_attach(f.ring, &policy, &f.end[0]), -EINVAL);
 	policy.depth = 1, policy.max_fps = -1;

@@ -90,6 +90,10 @@ int weir_ring_space(const struct weir_ring_config *config, uint64_t *needed_byte
  * least so many never refuses a claim because of lossy readers. */
 uint32_t weir_ring_slots_needed(const struct weir_ring *ring, const struct weir_policy *more);
 
+/* The same before there is a ring: for readers with these policies and a writer with so many loans (0: the default).
+ * Policies that no ring would grant count as none. */
+uint32_t weir_policy_slots(const struct weir_policy *policies, uint32_t count, uint32_t loans);
+
 /* The writer's descriptors. The caller owns them: weir_writer_open() or weir_ring_fds_close() ends them. -EMFILE. */
 int weir_ring_writer_fds(struct weir_ring *ring, struct weir_ring_fds *fds);
 
