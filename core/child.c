@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -77,6 +78,23 @@ static int limit_all_back(const struct weir_limits *limits)
 	return r;
 }
 
+/* First of all: what it forks from now on is in there, too. Where it cannot, its process group must do. */
+static void enter_cgroups_back(const struct child_start *start)
+{
+	for (uint32_t i = 0; i < start->order->cgroups; i++)
+		if (write(start->fd[ZYGOTE_FDS + i], "0", 1) < 0)
+			return;
+}
+
+/* What it forks and execs can be told by this from the program's own. */
+static void mark_back(const struct child_start *start)
+{
+	char mark[48];
+
+	snprintf(mark, sizeof(mark), "%d.%u", start->frontend, start->order->id);
+	setenv(ZYGOTE_CHILD_ENV, mark, 1);
+}
+
 static void settle_back(const struct child_start *start)
 {
 	static const int ended_by[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
@@ -106,6 +124,8 @@ _Noreturn void child_run_back(const struct child_start *start)
 	int r;
 
 	adopt_back(start);
+	enter_cgroups_back(start);
+	mark_back(start);
 	settle_back(start);
 	if (order->is_worker)
 		job_become_worker_back();

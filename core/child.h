@@ -7,7 +7,7 @@
 struct child_start {
 	int frontend, parent; /* pids: who will be our parent, and who is it now */
 	const struct zygote_order *order;
-	int fd[ZYGOTE_FDS];
+	int fd[ZYGOTE_FDS_MAX];
 };
 
 /* All of a child's life, from fork to exit. */

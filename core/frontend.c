@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/log.h>
@@ -46,38 +45,6 @@ void frontend_want_tick(struct weir_frontend *frontend)
 	loop_timers_changed(frontend->loop);
 }
 
-/* --- orphans ----------------------------------------------------------------------------------------------------- */
-
-void frontend_sweep(struct weir_frontend *frontend, int group)
-{
-	int *more = realloc(frontend->groups, (frontend->group_count + 1) * sizeof(*more));
-
-	if (more == NULL)
-		return;
-	frontend->groups = more;
-	frontend->groups[frontend->group_count++] = group;
-	frontend_want_tick(frontend);
-}
-
-/* What a child had forked is killed with its group and becomes ours, the subreaper's, to wait for. */
-static void sweep(struct weir_frontend *frontend)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < frontend->group_count; i++) {
-		int group = frontend->groups[i];
-		pid_t leader = waitpid(group, NULL, WNOHANG), pid;
-
-		while ((pid = waitpid(-group, NULL, WNOHANG)) > 0)
-			;
-		if (pid == 0 || leader == 0)
-			frontend->groups[kept++] = group;
-	}
-	frontend->group_count = kept;
-	if (kept > 0)
-		frontend_want_tick(frontend);
-}
-
 /* --- what the loop calls ----------------------------------------------------------------------------------------- */
 
 static void on_kick(void *data)
@@ -110,7 +77,7 @@ static void on_tick(void *data)
 {
 	struct weir_frontend *frontend = data;
 
-	sweep(frontend);
+	orphans_tick(frontend);
 	FOR_EACH_CHILD(frontend, child)
 	output_tick(child);
 	for (struct weir_stream *stream = frontend->streams; stream != NULL;)
@@ -211,6 +178,7 @@ static int take_signals(struct weir_frontend *frontend)
 static void init(struct weir_frontend *frontend)
 {
 	frontend->signal_fd = -1;
+	frontend->cgroups = (struct cgroups){ -1, -1, -1, -1 };
 	frontend->kick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_kick, .data = frontend };
 	frontend->tick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_tick, .data = frontend };
 	frontend->user_tick = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = on_user_tick, .data = frontend };
@@ -220,6 +188,8 @@ static void init(struct weir_frontend *frontend)
 	frontend->zygote_control =
 		(struct loop_source){ .class = LOOP_CONTROL, .fn = on_zygote_control, .data = frontend };
 	frontend->signals = (struct loop_source){ .class = LOOP_OTHER, .fn = on_signal, .data = frontend };
+	orphans_init(frontend);
+	notify_init(frontend);
 	if (frontend->config.tick_ns > 0)
 		frontend->user_tick.due_ns = clock_ns() + frontend->config.tick_ns;
 }
@@ -245,7 +215,11 @@ int weir_frontend_create(struct weir_frontend **frontend, const struct weir_fron
 	loop_add_timer(made->loop, &made->tick);
 	loop_add_timer(made->loop, &made->user_tick);
 	loop_add_timer(made->loop, &made->zygote_deadline);
+	loop_add_timer(made->loop, &made->look);
+	loop_add_timer(made->loop, &made->watchdog);
 	loop_add_timer(made->loop, &made->kick);
+	if (made->config.cgroup != NULL && cgroups_open(&made->cgroups, made->config.cgroup) < 0)
+		weir_log(WEIR_LOG_WARNING, "frontend", "cannot use control groups: they are not writable here");
 	r = zygote_revive();
 	if (r == 0)
 		r = watch_zygote(made);
@@ -313,6 +287,7 @@ static void stop_all(struct weir_frontend *frontend)
 	int64_t bound_ns = CLOCK_S; /* for orphans, if there is no child any more */
 
 	frontend->muted = true;
+	notify_stopping(frontend);
 	FOR_EACH_CHILD_BACKWARDS(frontend, child)
 	{
 		int64_t needed_ns = child->config.stop_ns + child->config.term_ns + CLOCK_S;
@@ -321,7 +296,7 @@ static void stop_all(struct weir_frontend *frontend)
 		weir_child_stop(child);
 	}
 	bound_ns += clock_ns();
-	while (!all_ended(frontend) || frontend->group_count > 0)
+	while (!all_ended(frontend) || frontend->orphans > 0)
 		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
 			break;
 }
@@ -349,7 +324,9 @@ void weir_frontend_free(struct weir_frontend **frontend)
 	if (old->signal_fd >= 0)
 		pthread_sigmask(SIG_SETMASK, &old->old_signals, NULL);
 	fds_close(&old->signal_fd);
-	free(old->groups);
+	fds_close(&old->notify_fd);
+	cgroups_close(&old->cgroups);
+	free(old->orphan);
 	if (the_only == old)
 		the_only = NULL;
 	free(old);

@@ -11,6 +11,7 @@
 #include <weir/stream.h>
 
 #include "back.h"
+#include "cgroup.h"
 #include "loop.h"
 #include "message.h"
 #include "page.h"
@@ -19,6 +20,7 @@
 
 #define CHILD_REASON_BYTES 320
 #define CHILD_LINE_BYTES   1024
+#define OUTPUT_TAIL	   8
 
 struct stream_reader;
 
@@ -29,6 +31,9 @@ struct output {
 	int64_t window_ns; /* when the present second began */
 	uint32_t lines;	   /* passed on in it */
 	uint64_t cut;	   /* not passed on, not yet said */
+	char *tail;	   /* the last of them, OUTPUT_TAIL places; NULL: none was cut yet */
+	uint64_t tail_end; /* of all that was ever put there */
+	uint32_t tail_lines;
 };
 
 struct call {
@@ -58,6 +63,7 @@ struct weir_child {
 	struct weir_child *previous, *next; /* in the order in which they were added */
 	struct weir_group *group;	    /* or NULL */
 	char name[ZYGOTE_NAME_BYTES];
+	uint32_t number; /* in that order, from 0 on */
 	char *backend, *args;
 	struct weir_child_config config; /* with defaults filled in; its strings are not kept */
 
@@ -68,6 +74,7 @@ struct weir_child {
 	struct loop_timer timer;
 	int64_t running_since_ns;
 	uint32_t starts;
+	uint32_t life;	   /* number of its present or last one */
 	uint32_t spawning; /* the zygote has this order of its; or 0 */
 	bool spawn_wanted; /* waits for the zygote to be ready */
 	bool spawn_failed;
@@ -82,6 +89,8 @@ struct weir_child {
 	const struct page *page; /* NULL: no process */
 	struct supervise_pulse pulse;
 	struct loop_timer watch;
+	struct cgroup cgroup;
+	char cgroup_name[ZYGOTE_NAME_BYTES + 16];
 	int64_t watch_ns; /* how often it is looked at while it runs; 0: never */
 	uint64_t poison[ZYGOTE_POISON_MAX];
 	uint32_t poisons;
@@ -104,6 +113,12 @@ struct weir_child {
 	uint32_t inputs;
 };
 
+/* A process that is dead or has been killed; it and its group are ours to reap. */
+struct orphan {
+	int pid;
+	int64_t until_ns; /* then it is forgotten */
+};
+
 struct weir_frontend {
 	struct weir_frontend_config config;
 	struct loop *loop;
@@ -117,8 +132,21 @@ struct weir_frontend {
 	int signal_fd;
 	sigset_t old_signals;
 	bool dispatching, muted;
-	int *groups; /* of dead children: may still have members */
-	size_t group_count;
+	struct cgroups cgroups;
+
+	/* orphans.c */
+	struct orphan *orphan;
+	size_t orphans;
+	bool must_look; /* for what a dead child may have left */
+	struct loop_timer look;
+	int stranger; /* a dead child of ours that is nobody's, and since when it is known; or 0 */
+	int64_t stranger_ns;
+
+	/* notify.c */
+	int notify_fd;
+	struct loop_timer watchdog;
+	int64_t watchdog_ns;
+	bool notified_ready;
 };
 
 /* --- frontend.c --- */
@@ -127,8 +155,16 @@ void frontend_emit(struct weir_frontend *frontend, const struct weir_event *even
 void frontend_kick(struct weir_frontend *frontend);
 /* frontend_tick() comes within 50 ms. */
 void frontend_want_tick(struct weir_frontend *frontend);
-/* Remembers a child that is dead, or as good as dead: it and its group are ours to reap. */
-void frontend_sweep(struct weir_frontend *frontend, int group);
+
+/* --- orphans.c --- */
+void orphans_init(struct weir_frontend *frontend);
+void orphans_expect(struct weir_frontend *frontend, int pid);
+void orphans_tick(struct weir_frontend *frontend);
+
+/* --- notify.c --- */
+void notify_init(struct weir_frontend *frontend);
+void notify_children(struct weir_frontend *frontend);
+void notify_stopping(struct weir_frontend *frontend);
 
 /* --- pool_api.c --- */
 void pool_free_all(struct weir_frontend *frontend);
@@ -176,6 +212,7 @@ void control_fail_call(struct weir_child *child);
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size);
 
 /* --- output.c --- */
+void output_finish(struct weir_child *child);
 void output_readable(void *child);
 void output_drain(struct weir_child *child);
 void output_tick(struct weir_child *child);

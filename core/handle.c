@@ -61,6 +61,8 @@ void child_free(struct weir_child *child)
 		child->owner->bury(child);
 	if (child->args != NULL)
 		explicit_bzero(child->args, strlen(child->args));
+	output_finish(child);
+	cgroup_forget(&child->frontend->cgroups, child->cgroup_name);
 	free(child->args);
 	free(child->backend);
 	free(child);
@@ -78,6 +80,14 @@ void child_remove(struct weir_child *child)
 	child_free(child);
 }
 
+static void name_cgroup(struct weir_child *child)
+{
+	snprintf(child->cgroup_name, sizeof(child->cgroup_name), "%s-%u", child->name, child->number);
+	for (char *at = child->cgroup_name; *at != '\0'; at++)
+		if (*at == '/' || *at == '.' || *at <= ' ')
+			*at = '_';
+}
+
 int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, const struct weir_child_config *config)
 {
 	struct weir_child_config filled;
@@ -92,6 +102,8 @@ int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, co
 	made->frontend = frontend;
 	made->config = filled;
 	snprintf(made->name, sizeof(made->name), "%s", filled.name);
+	made->number = frontend->last_child != NULL ? frontend->last_child->number + 1 : 0;
+	name_cgroup(made);
 	made->backend = strdup(filled.backend);
 	made->args = strdup(filled.args);
 	if (made->backend == NULL || made->args == NULL) {

@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "fds.h"
+#include "pid1.h"
 #include "plugin.h"
 #include "threads.h"
 
@@ -28,7 +29,7 @@
 static struct {
 	bool initialised, ready;
 	struct weir_init_config config;
-	int socket, pidfd;
+	int socket, pidfd, pid;
 	uint32_t deaths;
 	int64_t deaths_since_ns;
 	char error[ZYGOTE_TEXT_BYTES];
@@ -64,6 +65,7 @@ static int inherited_socket(void)
 static void note_started(int socket, pid_t pid)
 {
 	own.socket = socket;
+	own.pid = pid;
 	own.pidfd = pidfd_open(pid, 0);
 }
 
@@ -118,6 +120,9 @@ int weir_init(const struct weir_init_config *config)
 	r = threads_check_single(threads, sizeof(threads));
 	if (r < 0)
 		return refuse(r, "weir_init() must come before any thread, but there are: %s", threads);
+	r = pid1_leave();
+	if (r < 0)
+		return refuse(r, "cannot leave process 1: %s", strerror(-r));
 	/* Children of the zygote's become ours. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return refuse(-errno, "cannot become a subreaper: %s", strerror(errno));
@@ -138,6 +143,11 @@ int zygote_socket(void)
 int zygote_pidfd(void)
 {
 	return own.pidfd;
+}
+
+int zygote_pid(void)
+{
+	return own.pid;
 }
 
 bool zygote_is_ready(void)

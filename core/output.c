@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <weir/log.h>
@@ -23,6 +25,18 @@ static void pass_on(struct weir_child *child, const char *text)
 		frontend_emit(child->frontend, &event);
 }
 
+/* What a process says last is mostly why it dies. */
+static void keep(struct output *output)
+{
+	if (output->tail == NULL)
+		output->tail = calloc(OUTPUT_TAIL, CHILD_LINE_BYTES);
+	if (output->tail == NULL)
+		return;
+	memcpy(output->tail + output->tail_end++ % OUTPUT_TAIL * CHILD_LINE_BYTES, output->line, CHILD_LINE_BYTES);
+	if (output->tail_lines < OUTPUT_TAIL)
+		output->tail_lines++;
+}
+
 static void say_cut(struct weir_child *child)
 {
 	char text[80];
@@ -32,7 +46,27 @@ static void say_cut(struct weir_child *child)
 	snprintf(text, sizeof(text), "(%" PRIu64 " lines more were cut: over %d a second)", child->output.cut,
 		LINES_MAX);
 	child->output.cut = 0;
+	child->output.tail_lines = 0;
 	pass_on(child, text);
+}
+
+/* At a death: those that were cut last are shown after all. */
+static void say_last(struct weir_child *child)
+{
+	struct output *output = &child->output;
+	uint32_t lines = output->tail_lines;
+
+	output->cut -= lines < output->cut ? lines : output->cut;
+	say_cut(child);
+	for (uint64_t i = output->tail_end - lines; i < output->tail_end; i++)
+		pass_on(child, output->tail + i % OUTPUT_TAIL * CHILD_LINE_BYTES);
+	output->tail_lines = 0;
+}
+
+void output_finish(struct weir_child *child)
+{
+	free(child->output.tail);
+	child->output.tail = NULL;
 }
 
 static bool window_is_over(struct weir_child *child)
@@ -56,6 +90,7 @@ static void end_line(struct weir_child *child)
 		say_cut(child);
 	if (output->lines >= LINES_MAX) {
 		output->cut++;
+		keep(output);
 		frontend_want_tick(child->frontend);
 		return;
 	}
@@ -117,7 +152,7 @@ void output_drain(struct weir_child *child)
 		read_some(child);
 	if (child->output.used > 0)
 		end_line(child);
-	say_cut(child);
+	say_last(child);
 }
 
 void output_tick(struct weir_child *child)

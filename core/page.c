@@ -18,7 +18,7 @@ int page_create(const struct page **page, int *fd, int frontend, uint32_t life)
 	void *mapped;
 	int made, r;
 
-	snprintf(name, sizeof(name), PAGE_NAME, frontend, life);
+	snprintf(name, sizeof(name), PAGE_MARK "%u", frontend, life);
 	made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (made < 0)
 		return -errno;

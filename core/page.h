@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define PAGE_NAME "weir-page-%d-%u" /* of its memory, as /proc shows it: the frontend's pid and the life's number */
+/* Its memory's name, as /proc shows it, is this with the frontend's pid, and the number of the life. */
+#define PAGE_MARK "weir-page-%d-"
 
 struct page {
 	_Atomic uint64_t turns;	   /* counts what the main loop has finished */

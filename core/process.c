@@ -45,6 +45,7 @@ void process_release(struct weir_child *child)
 	fds_close(&child->events);
 	fds_close(&child->rings);
 	fds_close(&child->output_fd);
+	cgroup_close(&child->cgroup);
 	page_free(&child->page);
 	child->watch.due_ns = CLOCK_NEVER;
 	child->pid = 0;
@@ -57,6 +58,8 @@ static struct weir_end end_of(const struct weir_child *child, const siginfo_t *i
 		return child->end;
 	if (info->si_pid == 0)
 		return (struct weir_end){ 0 };
+	if (info->si_status == SIGKILL && info->si_code != CLD_EXITED && cgroup_was_short(&child->cgroup))
+		return (struct weir_end){ .kind = WEIR_END_MEMORY };
 	return (struct weir_end){
 		.kind = info->si_code == CLD_EXITED ? WEIR_END_EXIT : WEIR_END_SIGNAL,
 		.code = info->si_status,
@@ -69,6 +72,9 @@ static void describe_end(const struct weir_child *child, const siginfo_t *info, 
 		snprintf(text, size, "%s", child->reason);
 	else if (info->si_pid == 0)
 		snprintf(text, size, "reaped by another part of this program");
+	else if (child->end.kind == WEIR_END_MEMORY)
+		snprintf(text, size, "out of memory: its limit is %.0f MiB",
+			(double)child->config.limits.memory_bytes / 1048576.0);
 	else if (info->si_code != CLD_EXITED)
 		snprintf(text, size, "killed by SIG%s",
 			sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?");
@@ -120,6 +126,20 @@ static void end(struct weir_child *child, bool success, bool final, const char *
 		child, supervise_verdict(history, group != NULL ? &group->deaths : &child->deaths, &death), reason);
 }
 
+/* Of what it left behind, those that can be found now. */
+static void sweep(struct weir_child *child)
+{
+	long at = 0;
+	int pid;
+
+	while ((pid = cgroup_next(&child->cgroup, &at)) != 0)
+		if (pid != child->pid)
+			orphans_expect(child->frontend, pid);
+	cgroup_kill(&child->cgroup);
+	/* Before the reaping: until then the number of the group cannot mean another one. */
+	kill(-child->pid, SIGKILL);
+}
+
 /* The pidfd is readable. What the child wrote before it died is heard before its death is told. */
 static void reap(void *data)
 {
@@ -130,8 +150,7 @@ static void reap(void *data)
 	bool success, final;
 	int pid = child->pid, r;
 
-	/* Before the reaping: until then the number of the group cannot mean another one. */
-	kill(-pid, SIGKILL);
+	sweep(child);
 	r = waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG);
 	if (r < 0 ? errno != ECHILD : info.si_pid == 0)
 		return;
@@ -142,7 +161,7 @@ static void reap(void *data)
 	describe_end(child, &info, reason, sizeof(reason));
 	final = child->exit_final || (!success && is_poisoned(child, position, reason));
 	process_release(child);
-	frontend_sweep(child->frontend, pid);
+	orphans_expect(child->frontend, pid);
 	stream_child_dead(child);
 	control_fail_call(child);
 	if (child->owner != NULL && child->owner->dead != NULL)
@@ -204,8 +223,10 @@ static void signal_process(struct weir_child *child, int number)
 {
 	if (child->pidfd >= 0)
 		pidfd_send_signal(child->pidfd, number, NULL, 0);
-	if (number == SIGKILL && child->pid > 0)
+	if (number == SIGKILL && child->pid > 0) {
 		kill(-child->pid, SIGKILL);
+		cgroup_kill(&child->cgroup);
+	}
 }
 
 int64_t process_backoff_ns(const struct supervise_history *history)
@@ -289,6 +310,7 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 					       .reason = kept,
 					       .end = child->end });
 	stream_child_changed(child, kept);
+	notify_children(child->frontend);
 	if (child->group != NULL)
 		group_child_changed(child, event, kept);
 	if (child->owner != NULL && child->owner->changed != NULL)
@@ -297,6 +319,7 @@ void process_apply(struct weir_child *child, enum supervise_event event, const c
 
 void process_init(struct weir_child *child)
 {
+	child->cgroup = (struct cgroup)CGROUP_NONE;
 	child->pidfd = child->commands = child->events = child->rings = child->output_fd = -1;
 	child->death = (struct loop_source){ .class = LOOP_DEATH, .fn = reap, .data = child };
 	child->control = (struct loop_source){ .class = LOOP_CONTROL, .fn = control_readable, .data = child };

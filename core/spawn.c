@@ -21,9 +21,9 @@
 
 #define ANSWER_NS (2 * CLOCK_S)
 
-static void close_all(int *fds)
+static void close_all(int *fds, int count)
 {
-	for (int i = 0; i < ZYGOTE_FDS; i++)
+	for (int i = 0; i < count; i++)
 		fds_close(&fds[i]);
 }
 
@@ -66,20 +66,24 @@ static void fill_order(struct zygote_order *order, const struct weir_child *chil
 static int send_order(struct weir_child *child)
 {
 	struct zygote_order *order = calloc(1, sizeof(*order));
-	int theirs[ZYGOTE_FDS], r;
+	int theirs[ZYGOTE_FDS_MAX], count = ZYGOTE_FDS, r;
 
 	if (order == NULL)
 		return -ENOMEM;
-	order->id = zygote_next_id();
+	order->id = child->life = zygote_next_id();
 	fill_order(order, child);
 	r = make_plumbing(child, order->id, theirs);
-	if (r == 0)
-		r = zygote_send(order, theirs, ZYGOTE_FDS);
+	if (r == 0) {
+		count += cgroup_make(&child->cgroup, &child->frontend->cgroups, child->cgroup_name,
+			child->config.limits.memory_bytes, theirs + count);
+		order->cgroups = (uint32_t)(count - ZYGOTE_FDS);
+		r = zygote_send(order, theirs, (size_t)count);
+	}
 	if (r == 0)
 		child->spawning = order->id;
 	else
 		process_release(child);
-	close_all(theirs);
+	close_all(theirs, count);
 	explicit_bzero(order, sizeof(*order));
 	free(order);
 	return r;
@@ -145,7 +149,7 @@ static int watch_process(struct weir_child *child)
 static void disown(struct weir_frontend *frontend, int pid)
 {
 	kill(pid, SIGKILL);
-	frontend_sweep(frontend, pid);
+	orphans_expect(frontend, pid);
 }
 
 static void begin(struct weir_child *child, int pid)

@@ -110,8 +110,9 @@ static void enter_back(int socket, int frontend_pid)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != frontend_pid)
-		_exit(0); /* it died before it could be the death of us */
-	setpgid(0, 0);	  /* Ctrl-C is for the frontend */
+		_exit(0);	   /* it died before it could be the death of us */
+	setpgid(0, 0);		   /* Ctrl-C is for the frontend */
+	unsetenv("NOTIFY_SOCKET"); /* and so is systemd */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* It may have come as 0, 1 or 2, if the program was started without them. */
@@ -136,15 +137,15 @@ _Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_i
 	preload_back(config, text, sizeof(text));
 	answer_back(socket, 0, 0, 0, text);
 	for (;;) {
-		size_t count = ZYGOTE_FDS;
+		size_t count = ZYGOTE_FDS_MAX;
 		int size = fds_receive(socket, &order, sizeof(order), start.fd, &count);
 
 		if (size == -EPIPE)
 			_exit(0);
-		if (size < (int)offsetof(struct zygote_order, args) + 1 || count != ZYGOTE_FDS)
+		if (size < (int)offsetof(struct zygote_order, args) + 1 || count != ZYGOTE_FDS + order.cgroups)
 			_exit(1);
 		obey_back(socket, &order, &start);
-		for (int i = 0; i < ZYGOTE_FDS; i++)
+		for (size_t i = 0; i < count; i++)
 			fds_close(&start.fd[i]);
 		/* The arguments may hold passwords; all later children would inherit them. */
 		explicit_bzero(&order, sizeof(order));

@@ -11,7 +11,10 @@
 
 #include <weir/frontend.h>
 
+#include "cgroup.h"
+
 #define ZYGOTE_ENV	  "WEIR_ZYGOTE" /* in the environment of a zygote made by exec: the number of its socket */
+#define ZYGOTE_CHILD_ENV  "WEIR_CHILD"	/* in that of a child: the frontend's pid, a point, the number of the life */
 #define ZYGOTE_TEXT_BYTES 512
 #define ZYGOTE_NAME_BYTES 64
 #define ZYGOTE_PATH_BYTES 4096
@@ -21,10 +24,19 @@
 
 /* What a child is given, in this order: commands to read, events to write, the socket for rings, its output, its page
  * (page.h). */
-enum zygote_fd { ZYGOTE_FD_COMMANDS, ZYGOTE_FD_EVENTS, ZYGOTE_FD_RINGS, ZYGOTE_FD_OUTPUT, ZYGOTE_FD_PAGE, ZYGOTE_FDS };
+enum zygote_fd {
+	ZYGOTE_FD_COMMANDS,
+	ZYGOTE_FD_EVENTS,
+	ZYGOTE_FD_RINGS,
+	ZYGOTE_FD_OUTPUT,
+	ZYGOTE_FD_PAGE,
+	ZYGOTE_FDS,
+};
+#define ZYGOTE_FDS_MAX (ZYGOTE_FDS + CGROUP_FDS_MAX) /* and the control groups that it is to enter */
 
 struct zygote_order {
 	uint32_t id;	  /* never 0 */
+	uint32_t cgroups; /* that come with it */
 	uint32_t poisons; /* in poison: positions to be skipped */
 	uint64_t poison[ZYGOTE_POISON_MAX];
 	struct weir_limits limits;
@@ -51,6 +63,7 @@ _Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_i
 bool zygote_is_initialised(void);
 int zygote_socket(void); /* -1 while there is none */
 int zygote_pidfd(void);
+int zygote_pid(void); /* of the present or last one */
 bool zygote_is_ready(void);
 
 /* Reads an answer, if there is one. id 0: it is ready now; text: what is wrong with its preloading, or "". A zygote

@@ -95,6 +95,40 @@ static int fork_back(struct weir_back *back, const struct weir_message *message)
 	return weir_back_reply(back, message, 0, &pid, sizeof(pid));
 }
 
+/* In the grandchild: tells its pid and that of its child. */
+static void escape_back(int how, int told)
+{
+	int pids[2];
+
+	if (how == ESCAPE_DAEMON && fork() != 0)
+		_exit(0);
+	setsid();
+	pids[0] = getpid();
+	pids[1] = fork();
+	if (pids[1] == 0)
+		setsid();
+	else if (write(told, pids, sizeof(pids)) < 0)
+		_exit(1);
+	if (how == ESCAPE_EXEC)
+		execl("/bin/sleep", "sleep", "1000", NULL);
+	sleep_for_ever_back();
+}
+
+static int let_escape_back(struct weir_back *back, const struct weir_message *message, int how)
+{
+	int told[2], pids[2] = { 0 };
+
+	if (pipe(told) < 0)
+		return -errno;
+	if (fork() == 0)
+		escape_back(how, told[1]);
+	if (read(told[0], pids, sizeof(pids)) != sizeof(pids))
+		return -EIO;
+	close(told[0]);
+	close(told[1]);
+	return weir_back_reply(back, message, 0, pids, sizeof(pids));
+}
+
 static void print_back(int lines)
 {
 	for (int i = 0; i < lines; i++)
@@ -180,6 +214,7 @@ static int command_obedient_back(struct weir_back *back, void *state, const stru
 	case ORDER_FORGE: return weir_back_event(back, (uint32_t)value, NULL, 0);
 	case ORDER_PRINT: print_back(value); return 0;
 	case ORDER_FORK: return fork_back(back, message);
+	case ORDER_ESCAPE: return let_escape_back(back, message, value);
 	case ORDER_FLOOD: own->flood = value; return 0;
 	case ORDER_CLOSE:
 		close(EVENTS_FD);

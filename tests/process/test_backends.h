@@ -23,6 +23,7 @@ enum order {
 	ORDER_FLOOD,	  /* so many events, from then on with each tick */
 	ORDER_CLOSE,	  /* closes its control pipe, and sleeps */
 	ORDER_FACTS,	  /* replies with struct facts */
+	ORDER_ESCAPE,	  /* forks what leaves its group: enum escape; replies with two pids */
 	ORDER_DEADLOCK,	  /* locks a lock twice */
 	ORDER_BLOCK,	  /* blocks all signals, then spins */
 	ORDER_TOIL,	  /* for so many milliseconds, and says on its way that it goes on */
@@ -31,6 +32,12 @@ enum order {
 	ORDER_IS_POISON,  /* returns whether this position is */
 	ORDER_ALLOCATE,	  /* so many MiB */
 	ORDER_OVERWRITE,  /* writes a MiB into a file in memory; returns its errno */
+};
+
+enum escape {
+	ESCAPE_FORK,  /* a session of its own, and a child in another one */
+	ESCAPE_EXEC,  /* the same, but another program */
+	ESCAPE_DAEMON /* the same, orphaned at once */
 };
 
 #define EVENT_FLOOD 300

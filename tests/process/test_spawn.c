@@ -141,6 +141,7 @@ static void excess_output_is_cut_and_counted(void **state)
 {
 	struct fixture *fixture = *state;
 	struct weir_child *child = add_running(fixture, "chatterbox");
+	const char *last = NULL;
 	unsigned cut = 0, in_all = 0;
 
 	send_order(child, ORDER_PRINT, 5000);
@@ -148,6 +149,7 @@ static void excess_output_is_cut_and_counted(void **state)
 	weir_child_stop(child);
 	fixture_await(fixture, child, WEIR_CHILD_DONE);
 	for (char *line = strtok(fixture->output, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+		last = line;
 		if (sscanf(line, "(%u lines more were cut", &cut) == 1)
 			in_all += cut;
 		else
@@ -155,6 +157,9 @@ static void excess_output_is_cut_and_counted(void **state)
 	}
 	assert_int_equal(in_all, 5000);
 	assert_true(cut > 0);
+	/* What it said last is there. */
+	ASSERT_HAS(fixture->output, "line 0");
+	assert_string_equal(last, "line 4999");
 }
 
 static void flooding_child_does_not_delay_others(void **state)

@@ -25,8 +25,10 @@ struct weir_init_config {
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
  * Ignores SIGPIPE and SIGXFSZ, opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
- * subreaper: orphaned descendants become its children. If the zygote dies the program is started again as one
- * (/proc/self/exe); there weir_init() does not return. Blocks for one fork. */
+ * subreaper: orphaned descendants become its children. (Of those, Weir kills and reaps what belonged to a dead child,
+ * and reaps any other that has been dead for 5 s: wait for children of your own before that.) If the zygote dies the
+ * program is started again as one (/proc/self/exe); there weir_init() does not return. If it is process 1, that stays
+ * behind to forward signals and to reap, and the program goes on as its child. Blocks for one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
@@ -135,6 +137,13 @@ struct weir_frontend_config {
 	void *data;
 	int64_t tick_ns;  /* for WEIR_EVENT_TICK; default none */
 	bool own_signals; /* true: leave SIGINT, SIGTERM and SIGHUP to the program; false: they become events */
+	/* Where NOTIFY_SOCKET says so systemd is told READY=1 (all children that were added run), WATCHDOG=1 (as long
+	 * as weir_frontend_dispatch() is called) and STOPPING=1. true: leave that to the program. */
+	bool own_notify;
+	/* A directory of control groups, version 2, that belongs to this program; "": the one in which it runs; NULL:
+	 * none. In it each child gets a group of its own: then all that descends from it ends with it, and
+	 * limits.memory_bytes is kept by the kernel. What cannot be written there is done without, with a warning. */
+	const char *cgroup;
 };
 
 /* One at a time. -EPERM: weir_init() was not called; -EBUSY: there is one; -EMFILE, -ENOMEM. Signals that are to become
