@@ -102,14 +102,12 @@ static bool is_known(const struct weir_frontend *frontend, int pid)
 	return false;
 }
 
-/* What is killed here may have children in its turn: they are ours with the next look. */
 static void look_for_strays(struct weir_frontend *frontend)
 {
 	char path[64];
 	FILE *children;
 	int pid;
 
-	frontend->must_look = false;
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
 	children = fopen(path, "re");
 	if (children == NULL)
@@ -162,6 +160,8 @@ void orphans_tick(struct weir_frontend *frontend)
 	for (size_t i = 0; i < frontend->orphans; i++)
 		if (!reap(&frontend->orphan[i]))
 			frontend->orphan[kept++] = frontend->orphan[i];
+	/* One that has gone may have had children of its own, which are ours only now. */
+	frontend->must_look = kept < frontend->orphans;
 	frontend->orphans = kept;
 	if (kept > 0 || frontend->must_look)
 		frontend_want_tick(frontend);
