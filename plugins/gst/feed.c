@@ -61,21 +61,23 @@ static void look_at_client(struct feed *feed)
 		feed->hung_up = true;
 }
 
-/* Sleeps until there may be something to look at. False: the bound has passed, or somebody wants attention. */
-static bool sleep_for_frame(struct feed *feed)
+/* Sleeps until there may be something to look at: a frame, unless the ring is drained for good, or word from the
+ * server. False: the bound has passed, or somebody wants attention. */
+static bool sleep_for_frame(struct feed *feed, bool drained)
 {
+	FrameAllocator *frames = drained ? NULL : feed->frames;
 	struct pollfd fds[] = {
 		{ .fd = feed->wake_fd, .events = POLLIN },
-		{ .fd = feed->hung_up ? -1 : weir_client_fd(feed->client), .events = POLLIN },
-		{ .fd = feed->frames != NULL ? frameallocator_fd(feed->frames) : -1, .events = POLLIN },
+		{ .fd = weir_client_fd(feed->client), .events = POLLIN },
+		{ .fd = frames != NULL ? frameallocator_fd(frames) : -1, .events = POLLIN },
 	};
 	eventfd_t count;
 	int r = 1;
 
-	if (feed->frames == NULL || frameallocator_arm(feed->frames) == 0)
+	if (frames == NULL || frameallocator_arm(frames) == 0)
 		r = poll(fds, G_N_ELEMENTS(fds), WEIR_WAIT_BOUND_NS / 1000000);
-	if (feed->frames != NULL)
-		frameallocator_disarm(feed->frames);
+	if (frames != NULL)
+		frameallocator_disarm(frames);
 	if (fds[0].revents != 0 && !feed->unlocked)
 		eventfd_read(feed->wake_fd, &count);
 	if (r == 0 || fds[1].revents != 0)
@@ -88,19 +90,25 @@ int feed_next(struct feed *feed, struct weir_frame *frame)
 	bool slept = true;
 
 	while (!feed->unlocked) {
+		bool hung_up = feed->hung_up;
 		int r = feed->frames != NULL ? frameallocator_acquire(feed->frames, frame) : -EPIPE;
 
-		if (r == -ENODATA)
-			look_at_client(feed); /* a writer may end one ring and begin the next */
-		if (r != -EAGAIN && r != -EPIPE && (r != -ENODATA || !take_newest(feed)))
+		if (r != -EAGAIN && r != -EPIPE && r != -ENODATA)
 			return r;
-		if (r == -ENODATA || (r == -EPIPE && take_newest(feed)))
-			return FEED_NEW;
-		if (feed->hung_up)
-			return -EPIPE; /* drained */
+		/* A writer may end one ring and begin the next. */
+		if (r != -EAGAIN) {
+			look_at_client(feed);
+			if (take_newest(feed))
+				return FEED_NEW;
+		}
+		if (r == -ENODATA)
+			return r;
+		if (hung_up)
+			return -EPIPE; /* and drained since */
 		if (!slept)
 			return -EAGAIN;
-		slept = sleep_for_frame(feed);
+		if (!feed->hung_up)
+			slept = sleep_for_frame(feed, r == -EPIPE);
 	}
 	return -EINTR;
 }

@@ -75,14 +75,17 @@ static gpointer run(gpointer data)
 		weir_server_dispatch(serve->server);
 		weir_server_stats(serve->server, &stats);
 		count[turn] = weir_server_readers(serve->server, readers[turn]);
-		serve->count = count[turn];
 		serve->used_up = stats.retire;
 		notes = serve->notes;
 		serve->notes = 0;
 		stopping = serve->stopping;
+		g_mutex_unlock(&serve->lock);
+		/* Readers count when the writer has granted them their ends: from then on they miss nothing. */
+		serve->config.attend(serve->config.data);
+		g_mutex_lock(&serve->lock);
+		serve->count = count[turn];
 		g_cond_broadcast(&serve->changed);
 		g_mutex_unlock(&serve->lock);
-		serve->config.attend(serve->config.data);
 		if (notes != 0)
 			serve->config.note(serve->config.data, notes);
 		tell_changes(serve, readers[1 - turn], count[1 - turn], readers[turn], count[turn]);

@@ -13,7 +13,7 @@
 #include "weirsrc.h"
 
 static struct runner_counters *counters;
-static GstElement *pipeline, *watched;
+static GstElement *pipeline;
 static bool summing;
 
 static void note_offset(guint64 offset)
@@ -57,14 +57,8 @@ static void note_lag(GstPad *pad, GstBuffer *buffer)
 	gst_event_unref(event);
 }
 
-static GstPadProbeReturn note_buffer(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+static void note_buffer(GstPad *pad, GstBuffer *buffer)
 {
-	GstBuffer *buffer = info->data;
-
-	if ((info->type & GST_PAD_PROBE_TYPE_BUFFER) == 0) {
-		counters->caps += GST_EVENT_TYPE(info->data) == GST_EVENT_CAPS;
-		return GST_PAD_PROBE_OK;
-	}
 	note_offset(GST_BUFFER_OFFSET(buffer));
 	note_lag(pad, buffer);
 	counters->disconts += GST_BUFFER_IS_DISCONT(buffer);
@@ -72,9 +66,19 @@ static GstPadProbeReturn note_buffer(GstPad *pad, GstPadProbeInfo *info, gpointe
 	if (summing)
 		add_up(buffer);
 	counters->buffers++;
-	return GST_PAD_PROBE_OK;
 }
 
+static GstPadProbeReturn note_item(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+	if ((info->type & GST_PAD_PROBE_TYPE_BUFFER) != 0)
+		note_buffer(pad, info->data);
+	else if ((info->type & GST_PAD_PROBE_TYPE_BUFFER_LIST) != 0)
+		for (guint i = 0; i < gst_buffer_list_length(info->data); i++)
+			note_buffer(pad, gst_buffer_list_get(info->data, i));
+	else
+		counters->caps += GST_EVENT_TYPE(info->data) == GST_EVENT_CAPS;
+	return GST_PAD_PROBE_OK;
+}
 static gboolean quit(gpointer loop)
 {
 	g_main_loop_quit(loop);
@@ -106,22 +110,33 @@ static gboolean on_message(GstBus *bus, GstMessage *message, gpointer loop)
 	return TRUE;
 }
 
+static GstPadProbeReturn count_decoded(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+	counters->decoded++;
+	return GST_PAD_PROBE_OK;
+}
+
+static void watch_pad(const char *name, GstPadProbeType type, GstPadProbeCallback callback)
+{
+	GstElement *element = gst_bin_get_by_name(GST_BIN(pipeline), name);
+	GstPad *pad = element != NULL ? gst_element_get_static_pad(element, "sink") : NULL;
+
+	if (pad != NULL) {
+		gst_pad_add_probe(pad, type, callback, NULL, NULL);
+		gst_object_unref(pad);
+	}
+	summing |= element != NULL && strcmp(name, "sum") == 0;
+	gst_clear_object(&element);
+}
+
 static void watch(void)
 {
-	GstPad *pad;
+	GstPadProbeType all =
+		GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM;
 
-	watched = gst_bin_get_by_name(GST_BIN(pipeline), "p");
-	if (watched == NULL) {
-		watched = gst_bin_get_by_name(GST_BIN(pipeline), "sum");
-		summing = true;
-	}
-	pad = watched != NULL ? gst_element_get_static_pad(watched, "sink") : NULL;
-	if (pad == NULL)
-		return;
-	gst_pad_add_probe(
-		pad, GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, note_buffer, NULL, NULL);
-	gst_object_unref(pad);
-	gst_object_unref(watched);
+	watch_pad("p", all, note_item);
+	watch_pad("sum", all, note_item);
+	watch_pad("decoded", GST_PAD_PROBE_TYPE_BUFFER, count_decoded);
 }
 
 int main(int argc, char **argv)

@@ -23,6 +23,7 @@ struct runner_counters {
 	_Atomic uint64_t checksum; /* of all bytes, if p is named "sum" */
 	_Atomic int64_t lag_ns;	   /* running time minus that of the last buffer */
 	_Atomic int64_t stop_ns;   /* how long set_state(NULL) took; 0: not yet */
+	_Atomic uint64_t decoded;  /* buffers at an element "decoded" */
 	_Atomic uint32_t playing, eos, failed;
 	char error[256];
 };

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* What applications and other elements expect of any sink and source. */
+#include "link.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include <gst/video/video.h>
+
+#define GRAY "video/x-raw,format=GRAY8,width=16,height=16,framerate=10/1"
+
+/* --- negotiation ------------------------------------------------------------------------------------------------ */
+
+static gchar *pop_error(GstBus *bus)
+{
+	GstMessage *message = gst_bus_timed_pop_filtered(bus, 10 * GST_SECOND, GST_MESSAGE_ERROR);
+	GError *error = NULL;
+	gchar *text;
+
+	assert_non_null(message);
+	gst_message_parse_error(message, &error, NULL);
+	text = g_strdup_printf("%s %d: %s", g_quark_to_string(error->domain), error->code, error->message);
+	g_error_free(error);
+	gst_message_unref(message);
+	return text;
+}
+
+/* The error of a pipeline that must not come to play; the caller frees it. */
+static gchar *error_of(const char *description)
+{
+	GstElement *pipeline = gst_parse_launch(description, NULL);
+	GstBus *bus = gst_element_get_bus(pipeline);
+	gchar *text;
+
+	gst_element_set_state(pipeline, GST_STATE_PLAYING);
+	text = pop_error(bus);
+	gst_element_set_state(pipeline, GST_STATE_NULL);
+	gst_object_unref(bus);
+	gst_object_unref(pipeline);
+	return text;
+}
+
+static void assert_error(const char *description, const char *code, const char *advice)
+{
+	gchar *text = error_of(description);
+
+	if (!g_str_has_prefix(text, code) || strstr(text, advice) == NULL)
+		fail_msg("%s", text);
+	g_free(text);
+}
+
+static void errors_have_their_code_and_say_what_to_do(void **state)
+{
+	gchar *code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_SETTINGS);
+
+	assert_error("videotestsrc ! weirsink", code, "give one under");
+	g_free(code);
+	code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_OPEN_WRITE);
+	assert_error("videotestsrc ! weirsink socket-path=/nonexistent/folder/cam0", code, "make it first");
+	g_free(code);
+	code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_NOT_FOUND);
+	assert_error("weirsrc ! fakesink", code, "No socket-path is set");
+	assert_error("weirsrc socket-path=@weir-nobody reconnect=false ! fakesink", code, "start a weirsink");
+	assert_error(
+		"weirsrc socket-path=@weir-nobody connection-timeout=200000000 ! fakesink", code, "start a weirsink");
+	g_free(code);
+}
+
+static void memory_that_is_not_the_system_s_is_refused(void **state)
+{
+	GstBus *bus = gst_bus_new();
+	struct link link;
+	GstCaps *caps;
+	gchar *text;
+
+	link_open_sink(&link, GRAY, NULL);
+	gst_element_set_bus(link.in->element, bus);
+	caps = gst_caps_from_string("video/x-raw(memory:DMABuf),format=NV12,width=16,height=16,framerate=10/1");
+	gst_harness_push_event(link.in, gst_event_new_caps(caps));
+	text = pop_error(bus);
+	assert_non_null(strstr(text, "Only system memory"));
+	g_free(text);
+	gst_caps_unref(caps);
+	gst_element_set_bus(link.in->element, NULL);
+	gst_object_unref(bus);
+	link_close(&link);
+}
+
+static void a_full_sink_says_what_it_lacks(void **state)
+{
+	gchar *code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_BUSY), *description;
+	struct link link;
+
+	link_open(&link, GRAY, "max-readers=1", NULL);
+	description = g_strdup_printf("weirsrc socket-path=%s ! fakesink", link.path);
+	assert_error(description, code, "max-readers");
+	g_free(code);
+	link_close(&link);
+	g_free(description);
+
+	code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_NO_SPACE_LEFT);
+	link_open(&link, GRAY, "slots=20", NULL);
+	description = g_strdup_printf("weirsrc socket-path=%s max-buffers=100 ! fakesink", link.path);
+	assert_error(description, code, "more slots");
+	g_free(code);
+	link_close(&link);
+	g_free(description);
+}
+
+/* --- allocation ------------------------------------------------------------------------------------------------- */
+
+static void the_proposed_pool_writes_into_slots_and_never_swallows_the_ring(void **state)
+{
+	GstVideoInfo info;
+	struct link link;
+	GstCaps *caps = gst_caps_from_string(GRAY);
+	GstQuery *query = gst_query_new_allocation(caps, TRUE);
+	GstBuffer *hoard[100];
+	GstBufferPool *pool;
+	GstStructure *config;
+	guint size, min, max;
+
+	link_open(&link, GRAY, NULL, NULL);
+	assert_true(gst_pad_peer_query(link.in->srcpad, query));
+	assert_true(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL));
+	assert_int_equal(gst_query_get_n_allocation_pools(query), 1);
+	gst_query_parse_nth_allocation_pool(query, 0, &pool, &size, &min, &max);
+	assert_int_equal(size, 256);
+	assert_true(gst_buffer_pool_has_option(pool, GST_BUFFER_POOL_OPTION_VIDEO_META));
+	assert_true(gst_buffer_pool_has_option(pool, GST_BUFFER_POOL_OPTION_VIDEO_ALIGNMENT));
+	config = gst_buffer_pool_get_config(pool);
+	gst_buffer_pool_config_add_option(config, GST_BUFFER_POOL_OPTION_VIDEO_META);
+	assert_true(gst_buffer_pool_set_config(pool, config));
+	assert_true(gst_buffer_pool_set_active(pool, TRUE));
+	assert_true(gst_video_info_from_caps(&info, caps));
+
+	for (int i = 0; i < 20; i++) {
+		GstBuffer *buffer;
+
+		assert_int_equal(gst_buffer_pool_acquire_buffer(pool, &buffer, NULL), GST_FLOW_OK);
+		gst_buffer_memset(buffer, 0, 1, 256);
+		link_push(&link, buffer);
+		gst_buffer_unref(link_pull(link.out));
+	}
+	assert_int_equal(link_stat(link.in->element, "copied"), 0);
+
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(gst_buffer_pool_acquire_buffer(pool, &hoard[i], NULL), GST_FLOW_OK);
+		gst_buffer_memset(hoard[i], 0, (guint8)i, 256);
+	}
+	for (int i = 0; i < 100; i++) {
+		link_push(&link, hoard[i]);
+		gst_buffer_unref(link_pull(link.out));
+	}
+	assert_true(link_stat(link.in->element, "copied") >= 90);
+	assert_int_equal(link_stat(link.in->element, "dropped"), 0);
+	gst_buffer_pool_set_active(pool, FALSE);
+	gst_object_unref(pool);
+	gst_query_unref(query);
+	gst_caps_unref(caps);
+	link_close(&link);
+}
+
+/* --- seeks, latency, flushes ------------------------------------------------------------------------------------ */
+
+static void seeks_are_refused_and_latency_is_answered(void **state)
+{
+	GstQuery *query = gst_query_new_seeking(GST_FORMAT_TIME);
+	GstClockTime min, max;
+	struct link link;
+	gboolean yes;
+
+	link_open(&link, GRAY, NULL, "processing-deadline=7000000");
+	assert_true(gst_pad_peer_query(link.out->sinkpad, query));
+	gst_query_parse_seeking(query, NULL, &yes, NULL, NULL);
+	assert_false(yes);
+	gst_query_unref(query);
+	assert_false(
+		gst_harness_push_upstream_event(link.out, gst_event_new_seek(1.0, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH,
+								  GST_SEEK_TYPE_SET, 0, GST_SEEK_TYPE_NONE, 0)));
+	query = gst_query_new_latency();
+	assert_true(gst_pad_peer_query(link.out->sinkpad, query));
+	gst_query_parse_latency(query, &yes, &min, &max);
+	assert_true(yes);
+	assert_int_equal(min, 7000000);
+	assert_true(max == GST_CLOCK_TIME_NONE);
+	gst_query_unref(query);
+	link_close(&link);
+}
+
+static gpointer push_until_refused(gpointer data)
+{
+	struct link *link = data;
+
+	while (gst_harness_push(link->in, link_buffer(256, 1)) == GST_FLOW_OK)
+		;
+	return NULL;
+}
+
+static void a_flush_ends_a_wait_for_a_reader_that_takes_nothing(void **state)
+{
+	struct link link;
+	GstSegment segment;
+	GThread *thread;
+	guint64 before, now = 0;
+
+	link_open(&link, GRAY, "stall-timeout=60000000000", NULL);
+	gst_element_set_state(link.out->element, GST_STATE_PAUSED);
+	thread = g_thread_new("pusher", push_until_refused, &link);
+	do {
+		before = now;
+		g_usleep(50000);
+		now = link_stat(link.in->element, "rendered");
+	} while (now == 0 || now != before);
+	gst_harness_push_event(link.in, gst_event_new_flush_start());
+	g_thread_join(thread);
+	gst_harness_push_event(link.in, gst_event_new_flush_stop(TRUE));
+	gst_segment_init(&segment, GST_FORMAT_TIME);
+	gst_harness_push_event(link.in, gst_event_new_segment(&segment));
+	gst_element_set_state(link.out->element, GST_STATE_PLAYING);
+	gst_event_unref(link_pull_event(link.out, GST_EVENT_FLUSH_STOP));
+	link_push(&link, link_buffer(256, 2));
+	link_close(&link);
+}
+
+static void waits_of_any_kind_end_within_a_second(void **state)
+{
+	static const char *const pipelines[] = {
+		"weirsrc socket-path=@weir-nobody ! fakesink",
+		"videotestsrc ! weirsink socket-path=@weir-waits wait-for-connection=true",
+		"fakesrc ! weirsink socket-path=@weir-waits2 sync=true",
+	};
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(pipelines); i++) {
+		GstElement *pipeline = gst_parse_launch(pipelines[i], NULL);
+		gint64 start_us;
+
+		gst_element_set_state(pipeline, GST_STATE_PLAYING);
+		g_usleep(200000);
+		start_us = g_get_monotonic_time();
+		gst_element_set_state(pipeline, GST_STATE_NULL);
+		assert_true(g_get_monotonic_time() - start_us < G_USEC_PER_SEC);
+		gst_object_unref(pipeline);
+	}
+}
+
+/* --- states ----------------------------------------------------------------------------------------------------- */
+
+static unsigned count_open_files(void)
+{
+	GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
+	unsigned count = 0;
+
+	while (g_dir_read_name(directory) != NULL)
+		count++;
+	g_dir_close(directory);
+	return count;
+}
+
+static void a_hundred_times_up_and_down_leave_nothing(void **state)
+{
+	static const GstState ups[] = { GST_STATE_READY, GST_STATE_PAUSED, GST_STATE_PLAYING };
+	GstElement *sink = gst_parse_launch("videotestsrc ! video/x-raw,width=32,height=32 ! weirsink "
+					    "socket-path=@weir-updown sync=false",
+		NULL);
+	GstElement *source = gst_parse_launch("weirsrc socket-path=@weir-updown ! fakesink sync=false", NULL);
+	unsigned files = 0;
+
+	for (int i = 0; i < 100; i++) {
+		GstState up = ups[i % 3];
+
+		gst_element_set_state(sink, up);
+		gst_element_set_state(source, ups[i / 3 % 3]);
+		if (i % 10 == 0)
+			g_usleep(20000);
+		gst_element_set_state(i % 2 == 0 ? sink : source, GST_STATE_NULL);
+		gst_element_set_state(i % 2 == 0 ? source : sink, GST_STATE_NULL);
+		if (i == 20)
+			files = count_open_files();
+	}
+	assert_true(count_open_files() <= files);
+	gst_object_unref(sink);
+	gst_object_unref(source);
+}
+
+static void a_paused_source_goes_on_with_what_is_new(void **state)
+{
+	struct link link;
+	GstBuffer *buffer;
+	guint8 byte;
+
+	link_open(&link, GRAY, NULL, "leaky-type=downstream max-buffers=1");
+	link_push(&link, link_buffer(256, 1));
+	gst_buffer_unref(link_pull(link.out));
+	gst_element_set_state(link.out->element, GST_STATE_PAUSED);
+	for (guint8 i = 2; i <= 9; i++)
+		link_push(&link, link_buffer(256, i));
+	gst_element_set_state(link.out->element, GST_STATE_PLAYING);
+	buffer = link_pull(link.out);
+	gst_buffer_extract(buffer, 0, &byte, 1);
+	assert_int_equal(byte, 9);
+	assert_true(GST_BUFFER_IS_DISCONT(buffer));
+	gst_buffer_unref(buffer);
+	link_close(&link);
+}
+
+/* --- the object ------------------------------------------------------------------------------------------------- */
+
+static guint connected, disconnected;
+
+static void on_connected(GstElement *sink, guint64 number, gint pid, gpointer data)
+{
+	assert_int_equal(pid, getpid());
+	g_atomic_int_inc(&connected);
+}
+
+static void on_disconnected(GstElement *sink, guint64 number, gint pid, gpointer data)
+{
+	g_atomic_int_inc(&disconnected);
+}
+
+static void signals_and_stats_tell_of_every_reader(void **state)
+{
+	const GstStructure *reader;
+	GstStructure *stats;
+	const GValue *readers;
+	struct link link;
+	guint64 delivered = 0;
+
+	link_open_sink(&link, GRAY, NULL);
+	g_signal_connect(link.in->element, "reader-connected", G_CALLBACK(on_connected), NULL);
+	g_signal_connect(link.in->element, "reader-disconnected", G_CALLBACK(on_disconnected), NULL);
+	link.out = link_open_source(&link, NULL);
+	link_await_clients(&link, 1);
+	for (guint8 i = 0; i < 5; i++) {
+		link_push(&link, link_buffer(256, i));
+		gst_buffer_unref(link_pull(link.out));
+	}
+	g_object_get(link.in->element, "stats", &stats, NULL);
+	readers = gst_structure_get_value(stats, "readers");
+	assert_int_equal(gst_value_array_get_size(readers), 1);
+	reader = gst_value_get_structure(gst_value_array_get_value(readers, 0));
+	assert_string_equal(gst_structure_get_string(reader, "policy"), "lossless");
+	assert_true(gst_structure_get_uint64(reader, "delivered", &delivered));
+	assert_int_equal(delivered, 5);
+	gst_structure_free(stats);
+	g_clear_pointer(&link.out, gst_harness_teardown);
+	link_await_clients(&link, 0);
+	for (int i = 0; i < 2000 && (guint)g_atomic_int_get(&disconnected) == 0; i++)
+		g_usleep(1000);
+	assert_int_equal(connected, 1);
+	assert_int_equal(disconnected, 1);
+	link_close(&link);
+}
+
+static void a_uri_sets_the_path_and_what_else_it_says(void **state)
+{
+	GError *error = NULL;
+	GstElement *element = gst_element_make_from_uri(
+		GST_URI_SRC, "weir:///tmp/cam%200?leaky-type=none&max-buffers=9", NULL, &error);
+	gchar *path, *uri;
+	gint leaky;
+	guint buffers;
+
+	assert_non_null(element);
+	gst_object_ref_sink(element);
+	g_object_get(element, "socket-path", &path, "leaky-type", &leaky, "max-buffers", &buffers, NULL);
+	assert_string_equal(path, "/tmp/cam 0");
+	assert_int_equal(leaky, 0);
+	assert_int_equal(buffers, 9);
+	g_free(path);
+	uri = gst_uri_handler_get_uri(GST_URI_HANDLER(element));
+	assert_string_equal(uri, "weir:///tmp/cam%200");
+	g_free(uri);
+	assert_true(gst_uri_handler_set_uri(GST_URI_HANDLER(element), "weir:///@cam0", NULL));
+	g_object_get(element, "socket-path", &path, NULL);
+	assert_string_equal(path, "@cam0");
+	g_free(path);
+	assert_false(gst_uri_handler_set_uri(GST_URI_HANDLER(element), "weir://host/cam0", &error));
+	g_clear_error(&error);
+	assert_false(gst_uri_handler_set_uri(GST_URI_HANDLER(element), "weir:///tmp/cam0?name=x", &error));
+	assert_non_null(strstr(error->message, "name"));
+	g_clear_error(&error);
+	gst_object_unref(element);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(errors_have_their_code_and_say_what_to_do),
+		cmocka_unit_test(memory_that_is_not_the_system_s_is_refused),
+		cmocka_unit_test(a_full_sink_says_what_it_lacks),
+		cmocka_unit_test(the_proposed_pool_writes_into_slots_and_never_swallows_the_ring),
+		cmocka_unit_test(seeks_are_refused_and_latency_is_answered),
+		cmocka_unit_test(a_flush_ends_a_wait_for_a_reader_that_takes_nothing),
+		cmocka_unit_test(waits_of_any_kind_end_within_a_second),
+		cmocka_unit_test(a_hundred_times_up_and_down_leave_nothing),
+		cmocka_unit_test(a_paused_source_goes_on_with_what_is_new),
+		cmocka_unit_test(signals_and_stats_tell_of_every_reader),
+		cmocka_unit_test(a_uri_sets_the_path_and_what_else_it_says),
+	};
+
+	gst_init(&argc, &argv);
+	link_register();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
