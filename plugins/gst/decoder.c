@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -12,12 +13,13 @@
 #include "pipeline.h"
 #include "preload.h"
 
-#define CONNECT_NS (12 * DECODER_SECOND_NS) /* to the first frame: of a camera UDP is tried first, then TCP */
-#define SILENCE_NS (5 * DECODER_SECOND_NS)  /* a camera that sends nothing for so long is lost */
-#define DRAIN_NS   (30 * DECODER_SECOND_NS) /* after the end, for lossless readers */
-#define STOP_NS	   (DECODER_SECOND_NS * 9 / 10)
-#define RETRY_MIN  (DECODER_SECOND_NS / 4)
-#define RETRY_MAX  (5 * DECODER_SECOND_NS)
+#define CONNECT_NS   (12 * DECODER_SECOND_NS) /* to the first frame: of a camera UDP is tried first, then TCP */
+#define SILENCE_NS   (5 * DECODER_SECOND_NS)  /* a camera that sends nothing for so long is lost */
+#define DRAIN_NS     (30 * DECODER_SECOND_NS) /* after the end, for lossless readers */
+#define PACKET_SLOTS 32
+#define STOP_NS	     (DECODER_SECOND_NS * 9 / 10)
+#define RETRY_MIN    (DECODER_SECOND_NS / 4)
+#define RETRY_MAX    (5 * DECODER_SECOND_NS)
 
 static int64_t now_ns(void)
 {
@@ -42,18 +44,30 @@ static void tell_back(struct weir_back *back, enum weir_source_state state, cons
 
 /* --- rings ----------------------------------------------------------------------------------------------------- */
 
+static WeirSink *sink_of(struct decoder *decoder, uint32_t output)
+{
+	return WEIR_SINK(output == 0 ? decoder->sink : decoder->packets);
+}
+
+static uint32_t outputs(const struct decoder *decoder)
+{
+	return decoder->packets != NULL ? 2 : 1;
+}
+
 /* Runs in the streaming thread, which then waits in the sink. */
 static int want_ring(void *data, const struct weir_format *format, uint32_t slot_bytes, uint32_t loans)
 {
-	struct decoder *decoder = data;
+	struct decoder_output *output = data;
+	struct decoder *decoder = output->decoder;
 
 	g_mutex_lock(&decoder->lock);
-	decoder->want = (struct weir_ring_config){
+	output->want = (struct weir_ring_config){
 		.format = *format,
 		.slot_bytes = slot_bytes,
-		.slot_count = decoder->options.slots,
+		.slot_count = output == decoder->output ? decoder->options.slots : PACKET_SLOTS,
 		.loans = loans,
 	};
+	output->wanted = true;
 	g_mutex_unlock(&decoder->lock);
 	return eventfd_write(decoder->want_fd, 1) < 0 ? -errno : 0;
 }
@@ -61,34 +75,49 @@ static int want_ring(void *data, const struct weir_format *format, uint32_t slot
 static void on_want_back(struct weir_back *back, void *state, int fd)
 {
 	struct decoder *decoder = state;
-	struct weir_ring_config want;
 	eventfd_t count;
-	int r;
 
 	if (eventfd_read(fd, &count) < 0)
 		return;
-	g_mutex_lock(&decoder->lock);
-	want = decoder->want;
-	g_mutex_unlock(&decoder->lock);
-	r = weir_back_want_ring(back, &want);
-	if (r < 0)
-		weirsink_set_writer(WEIR_SINK(decoder->sink), NULL, r);
+	for (uint32_t i = 0; i < outputs(decoder); i++) {
+		struct decoder_output *output = &decoder->output[i];
+		struct weir_ring_config want;
+		bool wanted;
+		int r;
+
+		g_mutex_lock(&decoder->lock);
+		want = output->want;
+		wanted = output->wanted;
+		output->wanted = false;
+		g_mutex_unlock(&decoder->lock);
+		r = wanted ? weir_back_want_output(back, i, &want) : 0;
+		if (r < 0)
+			weirsink_set_writer(sink_of(decoder, i), NULL, r);
+	}
 }
 
 static int command_back(struct weir_back *back, void *state, const struct weir_message *message)
 {
 	struct decoder *decoder = state;
 	struct weir_writer *writer = NULL;
+	uint32_t output = 0;
 	int r = message->status;
 
-	if (message->type == WEIR_COMMAND_RENEW)
-		weirsink_renew(WEIR_SINK(decoder->sink));
-	if (message->type != WEIR_COMMAND_WRITER)
-		return message->type == WEIR_COMMAND_RENEW ? 0 : -ENOSYS;
+	if (message->type != WEIR_COMMAND_WRITER && message->type != WEIR_COMMAND_RENEW)
+		return -ENOSYS;
+	if (message->size == sizeof(output))
+		memcpy(&output, message->data, sizeof(output));
+	if (output >= outputs(decoder))
+		return -EPROTO;
+	if (message->type == WEIR_COMMAND_RENEW) {
+		weirsink_renew(sink_of(decoder, output));
+		return 0;
+	}
 	if (r == 0)
 		r = weir_back_take_writer(back, &writer);
-	decoder->ring_status = r;
-	weirsink_set_writer(WEIR_SINK(decoder->sink), writer, r);
+	if (output == 0)
+		decoder->ring_status = r;
+	weirsink_set_writer(sink_of(decoder, output), writer, r);
 	return 0;
 }
 
@@ -109,7 +138,7 @@ static int stop_pipeline_back(struct weir_back *back, struct decoder *decoder)
 		return 0;
 	weir_back_watch(back, decoder->bus_fd, NULL);
 	gst_clear_object(&decoder->bus);
-	r = pipeline_stop(decoder->pipeline, decoder->sink, STOP_NS);
+	r = pipeline_stop(decoder->pipeline, decoder->sink, decoder->packets, STOP_NS);
 	decoder->pipeline = NULL;
 	bus_forget(decoder);
 	return r;
@@ -121,7 +150,7 @@ static int start_pipeline_back(struct weir_back *back, struct decoder *decoder)
 	char *error;
 	int r;
 
-	decoder->pipeline = pipeline_build(&decoder->options, decoder->sink, &error);
+	decoder->pipeline = pipeline_build(&decoder->options, decoder->sink, decoder->packets, &error);
 	if (decoder->pipeline == NULL) {
 		decoder_fail_back(back, decoder, error, -EINVAL);
 		g_free(error);
@@ -168,7 +197,8 @@ void decoder_end_back(struct weir_back *back, struct decoder *decoder, const cha
 		decoder_fail_back(back, decoder, "the pipeline does not stop at its end", -ETIMEDOUT);
 		return;
 	}
-	weirsink_end(WEIR_SINK(decoder->sink));
+	for (uint32_t i = 0; i < outputs(decoder); i++)
+		weirsink_end(sink_of(decoder, i));
 	tell_back(back, strstr(text, "cut short") != NULL ? WEIR_SOURCE_CUT : WEIR_SOURCE_ENDED, text);
 	decoder->phase = PHASE_DRAINING;
 	decoder->next_ns = now_ns() + DRAIN_NS;
@@ -178,6 +208,13 @@ void decoder_notice_frames_back(struct weir_back *back, struct decoder *decoder)
 {
 	if (decoder->phase != PHASE_CONNECTING || decoder_frames(decoder) == decoder->frames_before)
 		return;
+	if (decoder->packets != NULL && GST_OBJECT_PARENT(decoder->packets) == NULL) {
+		decoder_fail_back(back, decoder,
+			"the source is not encoded, or in an unknown way: it has no packets to record; record its raw "
+			"pictures instead",
+			-ENOTSUP);
+		return;
+	}
 	decoder->phase = PHASE_LIVE;
 	decoder->worked = true;
 	decoder->failures = 0;
@@ -211,8 +248,12 @@ static int tick_back(struct weir_back *back, void *state, int64_t unused)
 {
 	struct decoder *decoder = state;
 	int64_t now = now_ns();
+	bool drained = true;
 
-	weirsink_attend(WEIR_SINK(decoder->sink));
+	for (uint32_t i = 0; i < outputs(decoder); i++) {
+		weirsink_attend(sink_of(decoder, i));
+		drained &= weirsink_drained(sink_of(decoder, i));
+	}
 	switch (decoder->phase) {
 	case PHASE_CONNECTING:
 	case PHASE_LIVE:
@@ -225,7 +266,7 @@ static int tick_back(struct weir_back *back, void *state, int64_t unused)
 			return start_pipeline_back(back, decoder);
 		break;
 	case PHASE_DRAINING:
-		if (now >= decoder->next_ns || weirsink_drained(WEIR_SINK(decoder->sink))) {
+		if (now >= decoder->next_ns || drained) {
 			weir_back_exit(back, now >= decoder->next_ns ? -ETIMEDOUT : 0);
 			decoder->phase = PHASE_OVER;
 		}
@@ -245,20 +286,30 @@ static void leave_back(struct weir_back *back, void *state, int reason)
 		close(decoder->want_fd);
 	}
 	gst_clear_object(&decoder->sink);
+	gst_clear_object(&decoder->packets);
 	options_finish(&decoder->options);
 	g_mutex_clear(&decoder->lock);
 }
 
+static GstElement *make_sink(struct decoder *decoder, uint32_t output)
+{
+	struct weirsink_provider provider = {
+		.want = want_ring, .data = &decoder->output[output], .packets = output != 0
+	};
+
+	decoder->output[output].decoder = decoder;
+	return gst_object_ref_sink(weirsink_new(&provider));
+}
+
 static int enter_back(struct weir_back *back, void *state, const char *args)
 {
-	struct weirsink_provider provider = { .want = want_ring, .data = state };
 	struct decoder *decoder = state;
 	char text[256] = "";
 	int r;
 
 	preload_init();
 	g_mutex_init(&decoder->lock);
-	decoder->sink = gst_object_ref_sink(weirsink_new(&provider));
+	decoder->sink = make_sink(decoder, 0);
 	decoder->want_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = decoder->want_fd < 0 ? -errno : weir_back_watch(back, decoder->want_fd, on_want_back);
 	if (r < 0)
@@ -277,6 +328,11 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 		!decoder->options.lossless && !options_is_camera(&decoder->options) &&
 			decoder->options.kind != SOURCE_TEST,
 		NULL);
+	if (decoder->options.packets) {
+		decoder->packets = make_sink(decoder, 1);
+		/* It comes into the pipeline late, and nothing waits for it. */
+		g_object_set(decoder->packets, "async", FALSE, "lossless", decoder->options.lossless, NULL);
+	}
 	tell_back(back, WEIR_SOURCE_CONNECTING, decoder->options.label);
 	start_pipeline_back(back, decoder);
 	return 0;

@@ -23,7 +23,8 @@ enum phase {
 struct decoder {
 	struct options options;
 	enum phase phase;
-	GstElement *sink; /* lives through all pipelines, and with it the ring */
+	GstElement *sink;    /* lives through all pipelines, and with it the ring */
+	GstElement *packets; /* the same for packets; NULL: they are not wanted */
 	GstElement *pipeline;
 	GstBus *bus;
 	int bus_fd;
@@ -37,8 +38,12 @@ struct decoder {
 
 	GMutex lock; /* guards want and hushed, which come from streaming threads */
 	int want_fd;
-	struct weir_ring_config want;
-	int ring_status; /* why the frontend gave no ring, or 0 */
+	struct decoder_output {
+		struct decoder *decoder;
+		bool wanted;
+		struct weir_ring_config want;
+	} output[WEIR_OUTPUTS_MAX]; /* sink, packets */
+	int ring_status;	    /* why the frontend gave no ring, or 0 */
 
 	GstMessage *hushed; /* the first error inside of decodebin, which may keep it to itself; lock */
 	int64_t hushed_ns;

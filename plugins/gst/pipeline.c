@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "packets.h"
+
 #include <gst/video/video.h>
 #include <weir/frame.h>
 
@@ -11,7 +13,8 @@
 #define RTSP_TCP_US 5000000
 #define RTSP_UDP_US 3000000
 
-#define FORMAT_FILTER "weir-format" /* data of videoconvert: the capsfilter behind it */
+#define PACKETS_SINK  "weir-packets" /* data of videoconvert: the sink for packets, if there is one */
+#define FORMAT_FILTER "weir-format"  /* data of videoconvert: the capsfilter behind it */
 
 static GstElement *add_element(GstElement *bin, const char *factory, char **error)
 {
@@ -63,6 +66,7 @@ static GstElement *add_chain(GstElement *pipeline, const struct options *options
 
 /* --- decodebin: one video stream, the rest thrown away undecoded ------------------------------------------------ */
 
+/* data: the sink for packets, if there is one: then they are shown before they are decoded. */
 static gboolean continue_decoding(GstElement *decodebin, GstPad *pad, GstCaps *caps, gpointer data)
 {
 	static const char *const unwanted[] = { "audio/", "text/", "subpicture/", "closedcaption/" };
@@ -73,7 +77,7 @@ static gboolean continue_decoding(GstElement *decodebin, GstPad *pad, GstCaps *c
 	for (guint i = 0; i < G_N_ELEMENTS(unwanted); i++)
 		if (g_str_has_prefix(name, unwanted[i]))
 			return FALSE;
-	return TRUE;
+	return data == NULL || !packets_are(caps);
 }
 
 static bool is_video(GstPad *pad)
@@ -113,6 +117,23 @@ static void choose_format(GstElement *convert, GstPad *pad)
 		gst_caps_unref(caps);
 }
 
+static void connect_decodebin(GstElement *decodebin, GstElement *convert, GstElement *packets);
+
+/* True: the pad's packets go to their sink, and on to another decodebin. */
+static bool tap(GstElement *pipeline, GstElement *convert, GstPad *pad)
+{
+	GstElement *packets = g_object_get_data(G_OBJECT(convert), PACKETS_SINK), *decodebin;
+
+	if (packets == NULL || GST_OBJECT_PARENT(packets) != NULL)
+		return false;
+	decodebin = packets_tap(pipeline, pad, packets);
+	if (decodebin == NULL)
+		return false;
+	connect_decodebin(decodebin, convert, NULL);
+	gst_element_sync_state_with_parent(decodebin);
+	return true;
+}
+
 static void pad_added(GstElement *decodebin, GstPad *pad, gpointer data)
 {
 	GstElement *convert = data, *pipeline = GST_ELEMENT(gst_object_get_parent(GST_OBJECT(convert))), *discard;
@@ -121,6 +142,8 @@ static void pad_added(GstElement *decodebin, GstPad *pad, gpointer data)
 	if (is_video(pad) && !gst_pad_is_linked(into)) {
 		choose_format(convert, pad);
 		gst_pad_link(pad, into);
+	} else if (tap(pipeline, convert, pad)) {
+		/* it comes back decoded */
 	} else if ((discard = gst_element_factory_make("fakesink", NULL)) != NULL) {
 		gst_object_unref(into);
 		g_object_set(discard, "async", FALSE, "sync", FALSE, NULL);
@@ -136,8 +159,10 @@ static void pad_added(GstElement *decodebin, GstPad *pad, gpointer data)
 static void no_more_pads(GstElement *decodebin, gpointer data)
 {
 	GstPad *into = gst_element_get_static_pad(data, "sink");
+	GstElement *packets = g_object_get_data(data, PACKETS_SINK);
 
-	if (!gst_pad_is_linked(into))
+	/* Where packets are shown, the pictures come later. */
+	if (!gst_pad_is_linked(into) && (packets == NULL || GST_OBJECT_PARENT(packets) == NULL))
 		GST_ELEMENT_ERROR(decodebin, STREAM, WRONG_TYPE, ("There is no video in it"), (NULL));
 	gst_object_unref(into);
 }
@@ -158,15 +183,19 @@ static void source_setup(GstElement *bin, GstElement *source, gpointer data)
 	g_signal_connect(source, "select-stream", G_CALLBACK(select_stream), NULL);
 }
 
+static void connect_decodebin(GstElement *decodebin, GstElement *convert, GstElement *packets)
+{
+	g_signal_connect(decodebin, "autoplug-continue", G_CALLBACK(continue_decoding), packets);
+	g_signal_connect(decodebin, "pad-added", G_CALLBACK(pad_added), convert);
+	g_signal_connect(decodebin, "no-more-pads", G_CALLBACK(no_more_pads), convert);
+}
+
 static GstElement *add_decodebin(GstElement *pipeline, const char *factory, GstElement *convert, char **error)
 {
 	GstElement *decodebin = add_element(pipeline, factory, error);
 
-	if (decodebin == NULL)
-		return NULL;
-	g_signal_connect(decodebin, "autoplug-continue", G_CALLBACK(continue_decoding), NULL);
-	g_signal_connect(decodebin, "pad-added", G_CALLBACK(pad_added), convert);
-	g_signal_connect(decodebin, "no-more-pads", G_CALLBACK(no_more_pads), convert);
+	if (decodebin != NULL)
+		connect_decodebin(decodebin, convert, g_object_get_data(G_OBJECT(convert), PACKETS_SINK));
 	return decodebin;
 }
 
@@ -244,7 +273,7 @@ static void add_description(GstElement *pipeline, const struct options *options,
 		gst_element_link(bin, decodebin);
 }
 
-GstElement *pipeline_build(const struct options *options, GstElement *sink, char **error)
+GstElement *pipeline_build(const struct options *options, GstElement *sink, GstElement *packets, char **error)
 {
 	GstElement *pipeline = gst_pipeline_new("decoder"), *convert;
 	GstClock *clock = gst_system_clock_obtain();
@@ -254,6 +283,8 @@ GstElement *pipeline_build(const struct options *options, GstElement *sink, char
 	gst_object_unref(clock);
 	*error = NULL;
 	convert = add_chain(pipeline, options, sink, error);
+	if (convert != NULL)
+		g_object_set_data(G_OBJECT(convert), PACKETS_SINK, packets);
 	if (convert != NULL)
 		switch (options->kind) {
 		case SOURCE_FILE:
@@ -276,7 +307,7 @@ GstElement *pipeline_build(const struct options *options, GstElement *sink, char
 struct stopping {
 	GMutex lock;
 	GCond changed;
-	GstElement *pipeline, *sink;
+	GstElement *pipeline, *sink, *packets;
 	bool stopped;
 	bool abandoned; /* nobody waits any more: the thread frees this */
 };
@@ -285,6 +316,7 @@ static void stopping_free(struct stopping *stopping)
 {
 	gst_object_unref(stopping->pipeline);
 	gst_object_unref(stopping->sink);
+	gst_clear_object(&stopping->packets);
 	g_mutex_clear(&stopping->lock);
 	g_cond_clear(&stopping->changed);
 	g_free(stopping);
@@ -297,6 +329,8 @@ static gpointer stop_pipeline(gpointer data)
 
 	gst_element_set_state(stopping->pipeline, GST_STATE_NULL);
 	gst_bin_remove(GST_BIN(stopping->pipeline), stopping->sink);
+	if (stopping->packets != NULL)
+		packets_untap(stopping->pipeline, stopping->packets);
 	g_mutex_lock(&stopping->lock);
 	stopping->stopped = true;
 	abandoned = stopping->abandoned;
@@ -307,7 +341,7 @@ static gpointer stop_pipeline(gpointer data)
 	return NULL;
 }
 
-int pipeline_stop(GstElement *pipeline, GstElement *sink, int64_t timeout_ns)
+int pipeline_stop(GstElement *pipeline, GstElement *sink, GstElement *packets, int64_t timeout_ns)
 {
 	gint64 deadline_us = g_get_monotonic_time() + timeout_ns / 1000;
 	struct stopping *stopping = g_new0(struct stopping, 1);
@@ -318,6 +352,7 @@ int pipeline_stop(GstElement *pipeline, GstElement *sink, int64_t timeout_ns)
 	g_cond_init(&stopping->changed);
 	stopping->pipeline = pipeline;
 	stopping->sink = gst_object_ref(sink);
+	stopping->packets = packets != NULL ? gst_object_ref(packets) : NULL;
 	thread = g_thread_new("weir-stop", stop_pipeline, stopping);
 	g_mutex_lock(&stopping->lock);
 	while (!stopping->stopped)

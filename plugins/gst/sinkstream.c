@@ -132,7 +132,8 @@ bool sinkstream_set_caps(struct sinkstream *stream, GstCaps *caps)
 	bool same = false;
 	int r = streamcaps_to_format(&format, &stream->info, caps, packet_bytes(caps));
 
-	if (r == 0 && stream->serve == NULL && format.kind != WEIR_KIND_VIDEO)
+	if (r == 0 && stream->serve == NULL &&
+		format.kind != (stream->provider->packets ? WEIR_KIND_ENCODED : WEIR_KIND_VIDEO))
 		r = -EINVAL;
 	if (r < 0) {
 		GST_ELEMENT_ERROR(stream->sink, STREAM, FORMAT,

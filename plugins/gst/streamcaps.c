@@ -40,11 +40,31 @@ static void put_rate(struct weir_format *format, const GstStructure *structure)
 	}
 }
 
+/* What a decoder needs (codec_data) may be long: then what can be found in it anyway is left out. */
+static void put_caps(struct weir_format *format, const GstCaps *caps)
+{
+	GstCaps *fewer = NULL;
+	gchar *text = gst_caps_to_string(caps);
+
+	if (strlen(text) >= sizeof(format->caps) && format->kind == WEIR_KIND_ENCODED) {
+		g_free(text);
+		fewer = gst_caps_copy(caps);
+		gst_structure_remove_fields(gst_caps_get_structure(fewer, 0), "colorimetry", "chroma-site",
+			"chroma-format", "bit-depth-luma", "bit-depth-chroma", "interlace-mode", "pixel-aspect-ratio",
+			"multiview-mode", "multiview-flags", "lcevc", "level", "profile", "tier",
+			"coded-picture-structure", NULL);
+		text = gst_caps_to_string(fewer);
+		gst_caps_unref(fewer);
+	}
+	if (strlen(text) < sizeof(format->caps))
+		strcpy(format->caps, text);
+	g_free(text);
+}
+
 int streamcaps_to_format(struct weir_format *format, GstVideoInfo *info, const GstCaps *caps, uint32_t packet_bytes)
 {
 	const GstStructure *structure = gst_caps_get_structure(caps, 0);
 	struct weir_format made;
-	gchar *text;
 	gint side;
 
 	if (!streamcaps_is_system_memory(caps))
@@ -65,10 +85,7 @@ int streamcaps_to_format(struct weir_format *format, GstVideoInfo *info, const G
 	if (gst_structure_get_int(structure, "height", &side) && side > 0)
 		made.height = side;
 	put_rate(&made, structure);
-	text = gst_caps_to_string(caps);
-	if (strlen(text) < sizeof(made.caps))
-		strcpy(made.caps, text);
-	g_free(text);
+	put_caps(&made, caps);
 	*format = made;
 	return 0;
 }

@@ -60,7 +60,7 @@ static GstCaps *weirsink_get_caps(GstBaseSink *base, GstCaps *filter)
 {
 	GstCaps *caps, *both;
 
-	if (!WEIR_SINK(base)->is_provided)
+	if (!WEIR_SINK(base)->is_provided || WEIR_SINK(base)->provider.packets)
 		return NULL;
 	caps = gst_caps_from_string(PROVIDED_CAPS);
 	if (filter == NULL)

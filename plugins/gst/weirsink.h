@@ -22,6 +22,7 @@ struct weirsink_provider {
 	 * answer is weirsink_set_writer(), from any thread, within WEIRSINK_RING_NS. Must not block. 0 or -errno. */
 	int (*want)(void *data, const struct weir_format *format, uint32_t slot_bytes, uint32_t loans);
 	void *data;
+	bool packets; /* encoded video instead of raw pictures */
 	bool follows; /* readers are told of the next ring: the present one is not ended for them */
 };
 

@@ -136,8 +136,9 @@ static bool place_back(struct recorder *recorder, struct item *item)
 	const bool key = item_is_key(recorder, item);
 	int r;
 
-	if (recorder->file != NULL && key && is_full(recorder))
+	if (recorder->file != NULL && key && (recorder->is_new_generation || is_full(recorder)))
 		files_finish(recorder);
+	recorder->is_new_generation &= !key;
 	if (recorder->file == NULL && !key) {
 		recorder_drop(recorder, &recorder->status.before_key, 1);
 		item_free_back(recorder, list_take(&recorder->queue));

@@ -138,6 +138,12 @@ static void forget_back(struct recorder *recorder, struct list *list)
 	}
 }
 
+static bool is_same_stream(const struct weir_format *before, struct weir_format now)
+{
+	now.payload_bytes = before->payload_bytes;
+	return now.kind == WEIR_KIND_ENCODED && memcmp(before, &now, sizeof(now)) == 0;
+}
+
 static int begin_generation_back(struct recorder *recorder, const struct weir_message *message)
 {
 	struct weir_format format;
@@ -154,8 +160,12 @@ static int begin_generation_back(struct recorder *recorder, const struct weir_me
 			r == -ENOTSUP ? "there is no rule how Matroska holds it here" : strerror(-r));
 		return r;
 	}
-	files_finish(recorder);
-	if (recorder->format.kind != 0 && memcmp(&recorder->format, &format, sizeof(format)) != 0) {
+	/* A ring for larger packets may begin in the middle of a group of pictures, which belongs together. */
+	recorder->is_new_generation = is_same_stream(&recorder->format, format);
+	if (!recorder->is_new_generation)
+		files_finish(recorder);
+	if (!recorder->is_new_generation && recorder->format.kind != 0 &&
+		memcmp(&recorder->format, &format, sizeof(format)) != 0) {
 		forget_back(recorder, &recorder->memory);
 		forget_back(recorder, &recorder->queue);
 	}

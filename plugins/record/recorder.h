@@ -40,6 +40,7 @@ struct recorder {
 	uint32_t kept;	    /* frames of the ring */
 	bool recording;	    /* of events: one is going on */
 	bool leaving;
+	bool is_new_generation; /* of packets like those before: the next key frame begins a file */
 	int64_t event_end_ns, retry_ns;
 	struct weir_record_status status;
 	uint64_t committed_before; /* in files that are no more */
