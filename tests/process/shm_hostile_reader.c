@@ -87,6 +87,46 @@ static void hostile_reader_back(struct weir_ring_fds *fds)
 	}
 }
 
+/* The writer lets go of it, and its end serves an honest reader as if nothing had been. */
+static void evict(struct weir_ring *ring, uint32_t end, pid_t pid)
+{
+	const struct weir_policy honest = { .mode = WEIR_POLICY_LOSSLESS, .depth = 3 };
+	int64_t deadline_ns = harness_now_ns() + HANG_NS;
+	struct weir_end_stats stats;
+	uint64_t last = 0;
+	uint32_t again = UINT32_MAX;
+	struct weir_reader *reader;
+	struct weir_frame frame;
+
+	assert_int_equal(weir_ring_withdraw(ring, end), 0);
+	assert_true(WIFSIGNALED(harness_kill(pid)));
+	assert_int_equal(weir_ring_reap(ring, end), 0);
+	while (weir_ring_end_stats(ring, end, &stats) == 0 && stats.attached) {
+		assert_true(harness_now_ns() < deadline_ns);
+		harness_sleep_ns(1000000);
+	}
+	assert_int_equal(weir_ring_attach(ring, &honest, &again), 0);
+	assert_int_equal(again, end);
+	assert_true(harness_open_reader(ring, end, &reader));
+	for (int taken = 0; taken < 100;) {
+		int r = weir_reader_acquire(reader, &frame);
+
+		assert_true(harness_now_ns() < deadline_ns + 10 * HANG_NS);
+		if (r == -EAGAIN) {
+			weir_reader_wait(reader, harness_now_ns() + 100000000);
+			continue;
+		}
+		assert_int_equal(r, 0);
+		assert_true(harness_frame_is_whole(&frame, 1));
+		assert_true(last == 0 || frame.sequence == last + 1);
+		last = frame.sequence;
+		assert_int_equal(weir_reader_release(reader, &frame), 0);
+		taken++;
+	}
+	weir_reader_free(&reader);
+	assert_int_equal(weir_ring_reap(ring, end), 0);
+}
+
 static void run_hostile_reader(struct weir_policy hostile)
 {
 	struct weir_policy honest[] = { { .mode = WEIR_POLICY_LATEST }, { .mode = WEIR_POLICY_LOSSLESS, .depth = 3 } };
@@ -124,13 +164,11 @@ static void run_hostile_reader(struct weir_policy hostile)
 		assert_int_equal(weir_ring_end_stats(ring, end[2], &end_stats), 0);
 		harness_sleep_ns(1000000);
 	}
+	evict(ring, end[2], pid[2]);
 	hostile_board->stop = true;
-	for (int i = 3; i >= 0; i--) {
-		if (i == 2)
-			assert_true(WIFSIGNALED(harness_kill(pid[i])));
-		else
+	for (int i = 3; i >= 0; i--)
+		if (i != 2)
 			assert_int_equal(harness_wait(pid[i]), 0);
-	}
 	print_message("# published %ju, latest %ju, lossless %ju; longest pause %.0f, %.0f, %.0f ms\n",
 		(uintmax_t)hostile_board->published, (uintmax_t)hostile_board->frames[0],
 		(uintmax_t)hostile_board->frames[1], (double)hostile_board->longest_ns[READERS] / 1e6,
