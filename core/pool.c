@@ -88,8 +88,15 @@ static void tell_late(struct weir_child *child, uint32_t ticket)
 
 static void leave(struct weir_pool *pool, struct pool_worker *worker)
 {
+	struct weir_child *child = worker->child;
+
 	worker->comes_back = !pool->jobs.closed || pool->jobs.waiting.count > 0;
-	weir_child_stop(worker->child);
+	if (child->state == WEIR_CHILD_DONE || child->state == WEIR_CHILD_FAILED) {
+		child->request = CHILD_REQUEST_NONE; /* it was to be started: no event would follow */
+		jobs_worker_gone(&pool->jobs, worker->index);
+	} else {
+		weir_child_stop(child);
+	}
 }
 
 static void pump(void *data)

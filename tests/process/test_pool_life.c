@@ -165,6 +165,27 @@ static void a_worker_is_replaced_after_so_many_jobs_and_leaves_in_order(void **s
 	assert_int_equal(crew_counters(crew).deaths, 0);
 }
 
+static struct weir_pool *closed_at_done;
+
+static void close_at_done(struct fixture *fixture, const struct weir_event *event)
+{
+	if (event->type == WEIR_EVENT_CHILD_STATE && event->to == WEIR_CHILD_DONE)
+		weir_pool_close(closed_at_done);
+}
+
+/* The order to start it again is out, when there is no more work for it. */
+static void a_pool_may_be_closed_while_a_worker_is_recycled(void **state)
+{
+	struct crew *crew = *state;
+
+	crew_create(crew, (struct weir_pool_config){ .workers = 1, .max_jobs = 1 });
+	closed_at_done = crew->pool;
+	crew->fixture->hook = close_at_done;
+	crew_do(crew, "pid");
+	UNTIL(crew->fixture, has_event(crew, WEIR_POOL_FINISHED));
+	crew->fixture->hook = NULL;
+}
+
 static void a_worker_is_replaced_when_it_has_grown_too_large(void **state)
 {
 	struct crew *crew = *state;
@@ -336,6 +357,7 @@ int main(void)
 		CREW(a_pool_may_be_freed_while_its_callback_runs),
 		CREW(a_frontend_frees_the_pools_that_are_left),
 		CREW(a_worker_is_replaced_after_so_many_jobs_and_leaves_in_order),
+		CREW(a_pool_may_be_closed_while_a_worker_is_recycled),
 		CREW(a_worker_is_replaced_when_it_has_grown_too_large),
 		CREW(sigterm_lets_an_idle_worker_leave),
 		CREW(sigterm_lets_a_worker_finish_its_job),
