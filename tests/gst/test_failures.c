@@ -49,7 +49,7 @@ static int count_shm(void)
 	int count = 0;
 
 	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		count += strstr(entry->d_name, "weir") != NULL || strstr(entry->d_name, "shmpipe") != NULL;
+		count += strstr(entry->d_name, "weir") != NULL;
 	if (directory != NULL)
 		closedir(directory);
 	return count;
