@@ -293,7 +293,7 @@ static pid_t start_silent(int told[2])
 /* Its hang-up, a newcomer that gets its place, and its death: all in one look at the sockets. */
 static void a_peers_death_does_not_hit_the_next_one_in_its_place(void **state)
 {
-	struct weir_server_config server_config = { .path = path, .max_readers = 7 };
+	struct weir_server_config server_config = { .path = path };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int told[2], fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct weir_server *server;

@@ -8,13 +8,21 @@
 
 static void a_policy_that_does_not_fit_is_refused_with_the_reason(void **state)
 {
-	struct weir_server_config server_config = { .path = path, .max_readers = 1 };
+	struct weir_server_config server_config = { .path = path };
 	struct weir_server *server;
 	struct fixture f;
 	int ready[2];
 	pid_t pid, holder;
 
 	fixture_open(&f, &config_16);
+	server_config.max_readers = 0; /* as many as there are ends */
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	pid = start_connect((struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 15 }, false);
+	SERVE_UNTIL(server, stats_of(server).refused == 1);
+	assert_int_equal(result_of(pid), -ENOSPC);
+	weir_server_free(&server);
+	server_config.max_readers = 1;
 	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
 	weir_server_set_ring(server, f.ring);
 	pid = start_connect((struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 15 }, false);
