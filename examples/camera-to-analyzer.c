@@ -12,15 +12,16 @@
  *
  * This process is the frontend: it never touches a picture. It says who runs and who reads what; restarts, new rings
  * and counting losses are Weir's business. See options.c for the command line, output.c and report.c for the lines. */
+#include "children.h"
 #include "options.h"
 #include "output.h"
+#include "record.h"
 #include "report.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <weir/frontend.h>
 #include <weir/result.h>
 #include <weir/stream.h>
 
@@ -31,6 +32,7 @@ struct app {
 	struct options options;
 	struct output output;
 	struct report report; /* with the stream and the analyzers */
+	struct record record;
 	struct weir_frontend *frontend;
 	struct weir_child *decoder;
 	bool has_run[ANALYZERS_MAX], cut; /* cut: the source ended too early */
@@ -57,7 +59,6 @@ static void fail(struct app *app, const char *who, struct weir_child *child, con
 static int analyzer_of(const struct app *app, const struct weir_child *child)
 {
 	const bool *has_run = weir_child_data(child);
-
 	return has_run != NULL ? (int)(has_run - app->has_run) : -1;
 }
 
@@ -99,7 +100,9 @@ static void on_message(struct app *app, struct weir_child *child, const struct w
 		app->report.age_ns[i] = result.age_ns;
 		app->heard_ns = output_now_ns();
 		output_line(&app->output, line);
+		record_result(&app->record, &result);
 	}
+	record_message(&app->record, &app->output, child, message);
 	if (message->type == WEIR_EVENT_SOURCE && message->size == sizeof(status)) {
 		memcpy(&status, message->data, sizeof(status));
 		status.text[sizeof(status.text) - 1] = '\0';
@@ -134,7 +137,9 @@ static void on_event(void *data, const struct weir_event *event)
 static int start_decoder(struct app *app)
 {
 	char args[ARGS_BYTES];
-	struct weir_child_config config = { .name = "decoder", .backend = "gst/decoder", .args = args };
+	struct weir_child_config config = {
+		.name = "decoder", .backend = options_source_backend(&app->options), .args = args
+	};
 	struct weir_stream_config stream = { .name = app->options.label, .slot_count = app->options.slots };
 	int r = options_decoder_args(&app->options, args);
 
@@ -170,8 +175,10 @@ static int start(struct app *app)
 		name = app->options.name[i];
 		r = start_analyzer(app, i);
 	}
+	if (r == 0)
+		r = record_start(&app->record, app->frontend, app->decoder, app->report.stream, &app->options);
 	if (r < 0)
-		fail(app, name, NULL, r == -ENOSPC ? why : strerror(-r));
+		fail(app, app->record.child != NULL ? "recorder" : name, NULL, r == -ENOSPC ? why : strerror(-r));
 	return r;
 }
 
@@ -191,7 +198,7 @@ static void run(struct app *app)
 		else if (app->output.error < 0)
 			fail(app, app->options.json, NULL, strerror(-app->output.error));
 		if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED &&
-			weir_stream_finished(app->report.stream))
+			weir_stream_finished(app->report.stream) && record_finished(&app->record))
 			finish(app, app->cut ? "failed" : "eos");
 		else if (weir_stream_state(app->report.stream) == WEIR_STREAM_ENDED && now - app->heard_ns > DRAIN_NS)
 			fail(app, app->options.label, NULL, "has ended, but an analyzer takes no more frames");
@@ -200,20 +207,12 @@ static void run(struct app *app)
 	}
 }
 
-/* Asks all processes to leave, and sees them off: what they still tell is heard. */
 static void stop(struct app *app)
 {
-	const int64_t deadline_ns = output_now_ns() + SECOND_NS * 8 / 10;
-	bool all_done = false;
+	struct weir_child *child[ANALYZERS_MAX + 2] = { app->decoder, app->record.child };
 
-	weir_child_stop(app->decoder);
-	for (int i = 0; i < app->report.count; i++)
-		weir_child_stop(app->report.analyzer[i]);
-	while (!all_done && weir_frontend_dispatch(app->frontend, deadline_ns) == 0) {
-		all_done = weir_child_state(app->decoder) >= WEIR_CHILD_DONE;
-		for (int i = 0; i < app->report.count; i++)
-			all_done &= weir_child_state(app->report.analyzer[i]) >= WEIR_CHILD_DONE;
-	}
+	memcpy(child + 2, app->report.analyzer, sizeof(app->report.analyzer));
+	children_stop(app->frontend, child, ANALYZERS_MAX + 2, output_now_ns() + SECOND_NS * 8 / 10);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -22,14 +23,19 @@ static const char help[] =
 	"Usage: camera-to-analyzer [OPTION]...\n"
 	"Decodes a source in a process of its own and shows its frames to analyzers, each in a process of its own.\n"
 	"\n"
-	"  --source SOURCE     a file, a URI (rtsp://...), v4l2:/dev/videoN, test (test:WxH@FPS#FRAMES), or\n"
-	"                      \"pipeline:DESCRIPTION\", a GStreamer pipeline without its sink; default test\n"
+	"  --source SOURCE     a file, a URI (rtsp://...), v4l2:/dev/videoN, test (test:WxH@FPS#FRAMES), a recording\n"
+	"                      (a file, or a directory of --record-raw), or \"pipeline:DESCRIPTION\", a GStreamer\n"
+	"                      pipeline without its sink; default test\n"
 	"  --analyzer NAME     motion, brightness, or the path of your own (./my.so); may be repeated;\n"
 	"                      default motion and brightness. They wait on a semaphore and on an eventfd in turn\n"
 	"  --lossless          every analyzer gets every frame, and the decoder waits for it; else the newest\n"
 	"  --size WxH          size of the frames that analyzers get; default as the source has it\n"
 	"  --format FORMAT     I420, NV12, GRAY8 or RGB; default as the source has it\n"
 	"  --slots N           frames that fit in the ring, 2 to 1024; default as many as are needed\n"
+	"  --record DIR        write the source's packets (H.264, ...) to files in DIR, as they come\n"
+	"  --record-raw        with --record: the decoded pictures instead\n"
+	"  --record-events     with --record: only from 5 s before an analyzer draws a box until 5 s after the last "
+	"one\n"
 	"  --seconds S         stop after S seconds; default at the end of the source or at Ctrl-C\n"
 	"  --json FILE         where results go, one JSON object a line; default - (standard output)\n"
 	"  --snapshots DIR     write pictures with the boxes drawn, about one a second of stream time\n"
@@ -40,6 +46,30 @@ static const char help[] =
 	"Passwords in SOURCE are overwritten in this program's arguments at its start, and shown nowhere.\n"
 	"Exit status: 0 at the end of the source, after --seconds, at Ctrl-C or SIGTERM; 1 if something failed;\n"
 	"2 for bad usage.\n";
+
+/* Raw pictures in a Matroska file (weir/record.h says how they are marked), or a directory with such files. */
+static bool source_is_recording(const char *source)
+{
+	static const char mark[] = "WEIRFMT1\1";
+	char head[8192], path[8192];
+	DIR *directory = opendir(source);
+	const struct dirent *entry;
+	size_t size = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s", source);
+	while (directory != NULL && (entry = readdir(directory)) != NULL)
+		if (strstr(entry->d_name, ".mkv") != NULL)
+			snprintf(path, sizeof(path), "%s/%s", source, entry->d_name);
+	if (directory != NULL)
+		closedir(directory);
+	file = strstr(path, ".mkv") != NULL && strstr(path, "://") == NULL ? fopen(path, "re") : NULL;
+	if (file != NULL) {
+		size = fread(head, 1, sizeof(head), file);
+		fclose(file);
+	}
+	return memmem(head, size, mark, strlen(mark)) != NULL;
+}
 
 /* Rather a letter too many than one too few: a password may hold blanks and an @. */
 void options_mask(char *text)
@@ -175,6 +205,9 @@ static int set(struct options *options, int which, const char *value)
 			if (strcmp(value, formats[i]) == 0)
 				return 0;
 		return wrong("--format %s: give I420, NV12, GRAY8 or RGB", value);
+	case 'r': options->record = value; return *value != '\0' ? 0 : wrong("--record must be a directory");
+	case 'w': options->record_raw = true; return 0;
+	case 'e': options->record_events = true; return 0;
 	case 'j': options->json = value; return *value != '\0' ? 0 : wrong("--json must be a file or -");
 	case 'p': options->snapshots = value; return *value != '\0' ? 0 : wrong("--snapshots must be a directory");
 	case 'i':
@@ -199,6 +232,15 @@ static int check(const struct options *options)
 {
 	struct stat status;
 
+	if ((options->record_raw || options->record_events) && options->record == NULL)
+		return wrong("--record-raw and --record-events say how: give also --record DIR");
+	if (options->replay && (options->width != 0 || options->format != NULL))
+		return wrong("--source %s: a recording of raw pictures has its size and format: leave out --size and "
+			     "--format",
+			options->source);
+	if (options->replay && options->record != NULL && !options->record_raw)
+		return wrong(
+			"--source %s: a recording of raw pictures has no packets: add --record-raw", options->source);
 	if (options->snapshots != NULL && stat(options->snapshots, &status) == 0 && !S_ISDIR(status.st_mode))
 		return wrong("--snapshots %s: this is no directory", options->snapshots);
 	if (options->snapshots != NULL && strcmp(options->snapshots, options->json) == 0)
@@ -222,6 +264,9 @@ int options_parse(struct options *options, int argc, char **argv)
 		{ "format", required_argument, NULL, 'f' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "snapshots", required_argument, NULL, 'p' },
+		{ "record", required_argument, NULL, 'r' },
+		{ "record-raw", no_argument, NULL, 'w' },
+		{ "record-events", no_argument, NULL, 'e' },
 		{ "stats", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -254,7 +299,25 @@ int options_parse(struct options *options, int argc, char **argv)
 	}
 	for (int i = 0; i < options->analyzers; i++)
 		set_name(options->name[i], sizeof(options->name[i]), options->analyzer[i]);
+	options->replay = source_is_recording(options->source);
 	return set_label(options) < 0 ? -ENOMEM : check(options);
+}
+
+const char *options_source_backend(const struct options *options)
+{
+	return options->replay ? "record/player" : "gst/decoder";
+}
+
+int options_recorder_args(const struct options *options, char args[ARGS_BYTES])
+{
+	char directory[8192];
+
+	if (weir_json_string(options->record, directory, sizeof(directory)) < 0 ||
+		snprintf(args, ARGS_BYTES, "{\"directory\":%s,\"lossless\":%s%s}", directory,
+			options->lossless ? "true" : "false",
+			options->record_events ? ",\"before_s\":5,\"after_s\":5" : "") >= ARGS_BYTES)
+		return -ENAMETOOLONG;
+	return 0;
 }
 
 int options_decoder_args(const struct options *options, char args[ARGS_BYTES])
@@ -263,9 +326,15 @@ int options_decoder_args(const struct options *options, char args[ARGS_BYTES])
 
 	if (weir_json_string(options->source, source, sizeof(source)) < 0)
 		return -ENAMETOOLONG;
+	if (options->replay)
+		return snprintf(args, ARGS_BYTES, "{\"source\":%s,\"lossless\":%s}", source,
+			       options->lossless ? "true" : "false") < ARGS_BYTES
+			       ? 0
+			       : -ENAMETOOLONG;
 	if (snprintf(args, ARGS_BYTES,
-		    "{\"source\":%s,\"width\":%" PRIu32 ",\"height\":%" PRIu32 ",\"lossless\":%s%s%s%s}", source,
-		    options->width, options->height, options->lossless ? "true" : "false",
+		    "{\"source\":%s,\"packets\":%s,\"width\":%" PRIu32 ",\"height\":%" PRIu32 ",\"lossless\":%s%s%s%s}",
+		    source, options->record != NULL && !options->record_raw ? "true" : "false", options->width,
+		    options->height, options->lossless ? "true" : "false",
 		    options->format != NULL ? ",\"format\":\"" : "", options->format != NULL ? options->format : "",
 		    options->format != NULL ? "\"" : "") >= ARGS_BYTES)
 		return -ENAMETOOLONG;

@@ -24,7 +24,10 @@ struct options {
 	const char *format;	/* NULL: as the source has it */
 	const char *json;	/* "-" or a file */
 	const char *snapshots;	/* NULL: none */
-	double stats;		/* seconds between two lines of statistics; 0: never */
+	const char *record;	/* directory; NULL: nothing is recorded */
+	bool record_raw, record_events;
+	bool replay;  /* the source is a recording of raw pictures */
+	double stats; /* seconds between two lines of statistics; 0: never */
 };
 
 /* Overwrites what must not be shown: user:password@ and queries in URIs, and password properties of elements. */
@@ -37,7 +40,12 @@ char **options_hide(int argc, char **argv);
 /* 0; 1: --help was given and printed; -EINVAL: bad usage, and one line on stderr says what would be right. */
 int options_parse(struct options *options, int argc, char **argv);
 
-/* The arguments of the decoder and of analyzer number i, as the JSON objects that they take. -ENAMETOOLONG. */
+/* Which backend gives the frames of the source. */
+const char *options_source_backend(const struct options *options);
+
+/* The arguments of that, of the recorder and of analyzer number i, as the JSON objects that they take. -ENAMETOOLONG.
+ */
+int options_recorder_args(const struct options *options, char args[ARGS_BYTES]);
 int options_decoder_args(const struct options *options, char args[ARGS_BYTES]);
 int options_analyzer_args(const struct options *options, int i, char args[ARGS_BYTES]);
 

@@ -293,9 +293,9 @@ static void leave_back(struct weir_back *back, void *state, int reason)
 
 static GstElement *make_sink(struct decoder *decoder, uint32_t output)
 {
-	struct weirsink_provider provider = {
-		.want = want_ring, .data = &decoder->output[output], .packets = output != 0
-	};
+	struct weirsink_provider provider = { .want = want_ring,
+		.data = &decoder->output[output],
+		.packets = output != 0 || decoder->options.only_packets };
 
 	decoder->output[output].decoder = decoder;
 	return gst_object_ref_sink(weirsink_new(&provider));
@@ -321,6 +321,11 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 		/* Not a failure of enter(): then nobody would learn why. */
 		decoder_fail_back(back, decoder, text, r);
 		return 0;
+	}
+	if (decoder->options.only_packets) {
+		gst_clear_object(&decoder->sink);
+		decoder->sink = make_sink(decoder, 0);
+		g_object_set(decoder->sink, "async", FALSE, NULL);
 	}
 	/* Live sources set the pace themselves, and waiting for the clock would add their latency to each frame's age;
 	 * what could run faster runs in real time if nobody asks for every frame. */

@@ -109,13 +109,13 @@ static int parse_source(struct options *options, const char *source, char *error
 static int parse_object(struct options *options, json_t *object, char *error, size_t size)
 {
 	const char *source = NULL, *format = NULL;
-	int width = 0, height = 0, lossless = 0, packets = 0, slots = 0, latency_ms = 200;
+	int width = 0, height = 0, lossless = 0, packets = 0, pictures = 1, slots = 0, latency_ms = 200;
 	json_error_t why;
 
 	/* JSON_STRICT: a key that is not known is an error, not a wish that is silently ignored. */
-	if (json_unpack_ex(object, &why, JSON_STRICT, "{s:s, s?s, s?i, s?i, s?b, s?b, s?i, s?i}", "source", &source,
-		    "format", &format, "width", &width, "height", &height, "lossless", &lossless, "packets", &packets,
-		    "slots", &slots, "latency_ms", &latency_ms) != 0) {
+	if (json_unpack_ex(object, &why, JSON_STRICT, "{s:s, s?s, s?i, s?i, s?b, s?b, s?b, s?i, s?i}", "source",
+		    &source, "format", &format, "width", &width, "height", &height, "lossless", &lossless, "packets",
+		    &packets, "pictures", &pictures, "slots", &slots, "latency_ms", &latency_ms) != 0) {
 		snprintf(error, size, "bad arguments: %s", why.text);
 		return -EINVAL;
 	}
@@ -136,7 +136,8 @@ static int parse_object(struct options *options, json_t *object, char *error, si
 	options->width = (uint32_t)width;
 	options->height = (uint32_t)height;
 	options->lossless = lossless != 0;
-	options->packets = packets != 0;
+	options->only_packets = pictures == 0;
+	options->packets = packets != 0 && !options->only_packets;
 	options->slots = (uint32_t)slots;
 	options->latency_ms = (uint32_t)latency_ms;
 	return parse_source(options, source, error, size);

@@ -15,6 +15,7 @@
  *	"lossless"    wait for slow lossless readers; files then run as fast as these take them, else in real time
  *	"slots"       how many slots the ring shall have; default: what the stream says
  *	"packets"     publish also the packets that pictures are decoded from, as the second stream of the process
+ *	"pictures"    false: publish the packets only, and decode nothing; they are the first stream then
  *	"latency_ms"  how long the network may delay packets of an rtsp source; default 200 */
 
 #include <stdbool.h>
@@ -30,7 +31,7 @@ struct options {
 	char *label;  /* the source for people: without secrets */
 	uint32_t pixel;
 	uint32_t width, height; /* 0: the source's */
-	bool lossless, packets;
+	bool lossless, packets, only_packets;
 	uint32_t slots;
 	uint32_t latency_ms;
 	uint32_t test_width, test_height, test_rate;

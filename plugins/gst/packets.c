@@ -5,8 +5,8 @@
 static const struct {
 	const char *caps, *parser;
 } codecs[] = {
-	{ "video/x-h264", "h264parse ! video/x-h264,stream-format=avc,alignment=au" },
-	{ "video/x-h265", "h265parse ! video/x-h265,stream-format=hvc1,alignment=au" },
+	{ "video/x-h264", "h264parse ! capsfilter caps=video/x-h264,stream-format=avc,alignment=au" },
+	{ "video/x-h265", "h265parse ! capsfilter caps=video/x-h265,stream-format=hvc1,alignment=au" },
 	{ "video/x-vp8", "identity" },
 	{ "video/x-vp9", "identity" },
 	{ "image/jpeg", "jpegparse" },
@@ -77,6 +77,23 @@ GstElement *packets_tap(GstElement *pipeline, GstPad *pad, GstElement *sink)
 	gst_pad_link(pad, into);
 	gst_object_unref(into);
 	return decodebin;
+}
+
+bool packets_lead(GstElement *pipeline, GstPad *pad, GstElement *sink)
+{
+	GstElement *parser = make_parser(pad);
+	GstPad *into;
+
+	if (parser == NULL)
+		return false;
+	gst_bin_add_many(GST_BIN(pipeline), parser, sink, NULL);
+	gst_element_link(parser, sink);
+	gst_element_sync_state_with_parent(sink);
+	gst_element_sync_state_with_parent(parser);
+	into = gst_element_get_static_pad(parser, "sink");
+	gst_pad_link(pad, into);
+	gst_object_unref(into);
+	return true;
 }
 
 void packets_untap(GstElement *pipeline, GstElement *sink)

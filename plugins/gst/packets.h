@@ -15,6 +15,9 @@ bool packets_are(const GstCaps *caps);
  * which is returned, not linked further, and borrowed. NULL: an element is missing, and nothing was changed. */
 GstElement *packets_tap(GstElement *pipeline, GstPad *pad, GstElement *sink);
 
+/* The same without a decodebin: parsed packets go to the sink only. */
+bool packets_lead(GstElement *pipeline, GstPad *pad, GstElement *sink);
+
 /* Takes it out of the pipeline, if it is in it, alive. */
 void packets_untap(GstElement *pipeline, GstElement *sink);
 

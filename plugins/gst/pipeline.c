@@ -14,6 +14,7 @@
 #define RTSP_UDP_US 3000000
 
 #define PACKETS_SINK  "weir-packets" /* data of videoconvert: the sink for packets, if there is one */
+#define ONLY_PACKETS  "weir-only"    /* data of what stands in its place when nothing is decoded */
 #define FORMAT_FILTER "weir-format"  /* data of videoconvert: the capsfilter behind it */
 
 static GstElement *add_element(GstElement *bin, const char *factory, char **error)
@@ -126,6 +127,8 @@ static bool tap(GstElement *pipeline, GstElement *convert, GstPad *pad)
 
 	if (packets == NULL || GST_OBJECT_PARENT(packets) != NULL)
 		return false;
+	if (g_object_get_data(G_OBJECT(convert), ONLY_PACKETS) != NULL)
+		return packets_lead(pipeline, pad, packets);
 	decodebin = packets_tap(pipeline, pad, packets);
 	if (decodebin == NULL)
 		return false;
@@ -139,7 +142,10 @@ static void pad_added(GstElement *decodebin, GstPad *pad, gpointer data)
 	GstElement *convert = data, *pipeline = GST_ELEMENT(gst_object_get_parent(GST_OBJECT(convert))), *discard;
 	GstPad *into = gst_element_get_static_pad(convert, "sink");
 
-	if (is_video(pad) && !gst_pad_is_linked(into)) {
+	if (is_video(pad) && g_object_get_data(data, ONLY_PACKETS) != NULL) {
+		GST_ELEMENT_ERROR(decodebin, STREAM, WRONG_TYPE,
+			("The source is not encoded: it has no packets; record its raw pictures instead"), (NULL));
+	} else if (is_video(pad) && !gst_pad_is_linked(into)) {
 		choose_format(convert, pad);
 		gst_pad_link(pad, into);
 	} else if (tap(pipeline, convert, pad)) {
@@ -282,10 +288,15 @@ GstElement *pipeline_build(const struct options *options, GstElement *sink, GstE
 	gst_pipeline_use_clock(GST_PIPELINE(pipeline), clock);
 	gst_object_unref(clock);
 	*error = NULL;
-	convert = add_chain(pipeline, options, sink, error);
+	convert = options->only_packets ? add_element(pipeline, "identity", error)
+					: add_chain(pipeline, options, sink, error);
 	if (convert != NULL)
-		g_object_set_data(G_OBJECT(convert), PACKETS_SINK, packets);
-	if (convert != NULL)
+		g_object_set_data(G_OBJECT(convert), PACKETS_SINK, options->only_packets ? sink : packets);
+	if (convert != NULL && options->only_packets)
+		g_object_set_data(G_OBJECT(convert), ONLY_PACKETS, sink);
+	if (options->only_packets && options->kind == SOURCE_TEST)
+		*error = g_strdup("the test source is not encoded: it has no packets");
+	else if (convert != NULL)
 		switch (options->kind) {
 		case SOURCE_FILE:
 		case SOURCE_URI:
@@ -328,7 +339,7 @@ static gpointer stop_pipeline(gpointer data)
 	bool abandoned;
 
 	gst_element_set_state(stopping->pipeline, GST_STATE_NULL);
-	gst_bin_remove(GST_BIN(stopping->pipeline), stopping->sink);
+	packets_untap(stopping->pipeline, stopping->sink);
 	if (stopping->packets != NULL)
 		packets_untap(stopping->pipeline, stopping->packets);
 	g_mutex_lock(&stopping->lock);

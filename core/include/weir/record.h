@@ -4,32 +4,41 @@
 
 /* The recorder and the player, two backends: arguments (JSON objects, for weir_child_config.args), commands, events.
  *
- * "record/recorder" reads a stream and writes Matroska files, raw video straight from the ring's slots:
+ * "record/recorder" reads a stream and writes Matroska files, raw pictures straight from the ring's slots:
+ *
  *	"directory"    where to; made if it is not there; required
- *	"name"         files are NAME-YYYYMMDDTHHMMSS.uuuuuuZ.mkv (UTC, of their first frame), NAME.jsonl tells of the
- *	               complete ones; default "stream". One recorder of a name at a time in a directory
- *	"segment_s", "segment_mb"  a new file begins when one is so long or so big; default 60 and 1024. A file of
- *	               packets begins with a key frame
+ *	"name"         files are NAME-YYYYMMDDTHHMMSS.uuuuuuZ.mkv (UTC, of the first frame), NAME.jsonl tells of
+ *	               the complete ones; default "stream". One recorder of a name at a time in a directory
+ *	"segment_s"    a new file begins when one is so long; default 60. One of packets begins with a key frame
+ *	"segment_mb"   or so big; default 1024
  *	"quota_mb"     of all files of this name: the oldest are deleted for it; default none
  *	"floor_mb"     stays free on the disk, the same way; default 256
- *	"sync"         what outlives a power failure: "file" (default): what the index tells of; "cluster": what is
- *	               committed, a second at most is not; "never": whatever the kernel has written by itself.
- *	               A recorder that is killed loses at most what is not committed, whichever it is
- *	"lossless"     when the disk is full, gone or slow: hold on to frames, so that the ring slows the source (as
- *long as the policy lets it); default: drop frames and count them "engine"       "auto" (default): io_uring, and plain
- *writes where that is forbidden; "plain" "before_s", "after_s", "memory_mb"  with one of the first two given it records
- *events only: from so long before WEIR_COMMAND_RECORD_EVENT until so long after the last one; what was before is kept
- *in memory, by default at most 256 MiB Its policy should be lossless or drop-oldest with async_io set and max_held 8 or
- *more: that many frames are on their way to the disk at a time. Give it time to finish: stop_ns 10 s.
+ *	"sync"         what outlives a power failure. "file": what the index tells of, the default; "cluster": what is
+ *	               committed, all but the last two seconds; "never": what the kernel has written by itself.
+ *	               A recorder that is killed loses what is not committed, whichever it is
+ *	"lossless"     true: when the disk is full, gone or slow, hold on to frames, so that the ring slows the
+ *	               source as far as the policy lets it; default: drop frames, and count them
+ *	"engine"       "auto": io_uring, or plain writes where that is forbidden; "plain". Default "auto"
+ *	"before_s"     record events only: from so long before WEIR_COMMAND_RECORD_EVENT
+ *	"after_s"      until so long after the last one
+ *	"memory_mb"    what was before is kept in memory of at most this size; default 256
+ *
+ * Its policy: lossless or drop-oldest, with async_io, and max_held 8 or more: so many frames are on their way to the
+ * disk at a time. Give it time to complete its file: stop_ns 10 s.
+ *
+ * A recording can be told from other Matroska files by the text WEIRFMT1 in its first 8 KiB, which is followed by its
+ * kind (enum weir_kind, 4 bytes, little endian).
  *
  * "record/player" reads such files, or one with nothing but raw frames, and writes a stream:
+ *
  *	"source"       a file, or a directory of one recorder: all its files in order; required
- *	"lossless"     every frame, as fast as the readers take them; else a reader that is slow delays nothing
- *	"pace"         how many times as fast as it was; default 1, 0: as fast as possible; with lossless: 0
- *	"loop"         from the beginning again when it has ended
+ *	"lossless"     true: every frame, as fast as the readers take them
+ *	"pace"         how many times as fast as it was; default 1, with lossless 0: as fast as possible
+ *	"loop"         true: from the beginning again when it has ended
  *	"start_s"      where to begin; default 0
- *	"raw"          {"format":"NV12","width":…,"height":…,"fps":…}: the file holds frames like this and nothing else
- *	"slots", "engine"  as above */
+ *	"raw"          {"format":"NV12","width":…,"height":…,"fps":…}: the file holds such frames and nothing else
+ *	"slots"        of the ring; default as many as are needed
+ *	"engine"       as above */
 
 #include <weir/message.h>
 
