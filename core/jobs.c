@@ -301,9 +301,19 @@ void jobs_sent(struct jobs *jobs, uint32_t worker, uint32_t ticket, int64_t now_
 		begin(one, now_ns);
 }
 
-void jobs_not_sent(struct jobs *jobs, uint32_t worker, int64_t now_ns)
+void jobs_not_sent(struct jobs *jobs, uint32_t worker, uint32_t count, int64_t now_ns)
 {
-	jobs->worker[worker].full_until_ns = now_ns + FULL_NS;
+	struct jobs_worker *one = &jobs->worker[worker];
+
+	one->full_until_ns = now_ns + FULL_NS;
+	for (; count > 0; count--) {
+		struct weir_job *job = one->sent.last;
+
+		if (job == one->sent.first)
+			job->begun--;
+		job_list_remove(&one->sent, job);
+		wait_in_line(jobs, job, true);
+	}
 }
 
 int jobs_reply(struct jobs *jobs, uint32_t worker, uint32_t ticket, int status, int64_t now_ns, struct weir_job **job)

@@ -71,7 +71,7 @@ struct jobs {
 enum jobs_what {
 	JOBS_NOTHING = 0,
 	JOBS_REPORT, /* job: has ended; the caller owns it now */
-	JOBS_SEND,   /* job, worker: then jobs_sent() or jobs_not_sent() */
+	JOBS_SEND,   /* job, worker: then jobs_sent(), and jobs_not_sent() if that turns out to be wrong */
 	JOBS_TELL,   /* job, worker: its soft limit has passed */
 	JOBS_KILL,   /* worker; reason */
 	JOBS_LEAVE,  /* worker: stop it in order */
@@ -111,7 +111,8 @@ void jobs_worker_gone(struct jobs *jobs, uint32_t worker);
 void jobs_worker_broken(struct jobs *jobs, uint32_t worker, const char *reason, int64_t now_ns);
 
 void jobs_sent(struct jobs *jobs, uint32_t worker, uint32_t ticket, int64_t now_ns);
-void jobs_not_sent(struct jobs *jobs, uint32_t worker, int64_t now_ns);
+/* The last ones, so many, did not get there after all. */
+void jobs_not_sent(struct jobs *jobs, uint32_t worker, uint32_t count, int64_t now_ns);
 
 /* 1: *job has ended, and the caller owns it now; 0: nothing more to do; -EPROTO: no such job was sent before others. */
 int jobs_reply(struct jobs *jobs, uint32_t worker, uint32_t ticket, int status, int64_t now_ns, struct weir_job **job);

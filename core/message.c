@@ -78,28 +78,42 @@ int message_receive(struct message_parser *parser, int fd)
 	return (int)got;
 }
 
-int message_send(int fd, const struct weir_message *message)
+int message_send_some(int fd, const struct weir_message *messages, uint32_t count)
 {
-	struct message_header header = {
-		.magic = MESSAGE_MAGIC,
-		.version = MESSAGE_VERSION,
-		.type = message->type,
-		.id = message->id,
-		.status = message->status,
-		.size = message->size,
-	};
-	struct iovec part[] = {
-		{ .iov_base = &header, .iov_len = sizeof(header) },
-		{ .iov_base = (void *)message->data, .iov_len = message->size },
-	};
+	struct message_header header[MESSAGES_MAX];
+	struct iovec part[2 * MESSAGES_MAX];
+	size_t bytes = 0;
 	ssize_t sent;
+	int parts = 0;
 
-	if (message->size > WEIR_MESSAGE_BYTES_MAX)
+	assert(count <= MESSAGES_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct weir_message *message = &messages[i];
+
+		header[i] = (struct message_header){
+			.magic = MESSAGE_MAGIC,
+			.version = MESSAGE_VERSION,
+			.type = message->type,
+			.id = message->id,
+			.status = message->status,
+			.size = message->size,
+		};
+		part[parts++] = (struct iovec){ .iov_base = &header[i], .iov_len = sizeof(header[i]) };
+		if (message->size > 0)
+			part[parts++] = (struct iovec){ .iov_base = (void *)message->data, .iov_len = message->size };
+		bytes += sizeof(header[i]) + message->size;
+	}
+	if (bytes > MESSAGE_BYTES)
 		return -EMSGSIZE;
 	do
-		sent = writev(fd, part, message->size > 0 ? 2 : 1);
+		sent = writev(fd, part, parts);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+int message_send(int fd, const struct weir_message *message)
+{
+	return message_send_some(fd, message, 1);
 }
 
 int message_send_wait(int fd, const struct weir_message *message, int64_t deadline_ns)

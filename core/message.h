@@ -67,6 +67,11 @@ int message_receive(struct message_parser *parser, int fd);
 /* Writes one message. 0, -EAGAIN (the pipe is full), -EPIPE, -EMSGSIZE. Does not block on a non-blocking pipe. */
 int message_send(int fd, const struct weir_message *message);
 
+/* Writes some at once, or none: together they have MESSAGE_BYTES at most with their headers, and are MESSAGES_MAX at
+ * most. Errors as message_send(). */
+#define MESSAGES_MAX 16
+int message_send_some(int fd, const struct weir_message *messages, uint32_t count);
+
 /* As message_send(), but waits while the pipe is full. -ETIMEDOUT. */
 int message_send_wait(int fd, const struct weir_message *message, int64_t deadline_ns);
 

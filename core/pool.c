@@ -58,20 +58,45 @@ static void tell(struct weir_pool *pool, const struct jobs_action *action)
 
 /* --- doing ------------------------------------------------------------------------------------------------------- */
 
-static void send_job(struct weir_pool *pool, uint32_t index, const struct weir_job *job, int64_t now_ns)
+static void flush(struct weir_pool *pool, struct pool_worker *worker, int64_t now_ns)
 {
-	struct weir_child *child = pool->worker[index].child;
-	struct weir_message message = {
-		.type = job->config.type, .size = (uint32_t)job->config.size, .data = job->config.data
-	};
+	int r = worker->child->commands >= 0
+			? message_send_some(worker->child->commands, worker->batch, worker->batched)
+			: -ENOTCONN;
 
+	if (r < 0)
+		jobs_not_sent(&pool->jobs, worker->index, worker->batched, now_ns);
+	worker->batched = 0;
+	worker->batch_bytes = 0;
+}
+
+static void flush_all(struct weir_pool *pool, int64_t now_ns)
+{
+	for (uint32_t i = 0; i < pool->jobs.used; i++)
+		if (pool->worker[i].batched > 0)
+			flush(pool, &pool->worker[i], now_ns);
+}
+
+/* Jobs for one worker are written together, which spares it and us a system call for each. */
+static void send_job(struct weir_pool *pool, struct pool_worker *worker, const struct weir_job *job, int64_t now_ns)
+{
+	size_t bytes = sizeof(struct message_header) + job->config.size;
+	struct weir_child *child = worker->child;
+
+	if (worker->batched == MESSAGES_MAX || worker->batch_bytes + bytes > MESSAGE_BYTES)
+		flush(pool, worker, now_ns);
+	if (job != pool->jobs.waiting.first)
+		return;		     /* that has put others before it */
 	if (++child->last_call == 0) /* no answer would be expected */
 		child->last_call++;
-	message.id = child->last_call;
-	if (child->commands >= 0 && message_send(child->commands, &message) == 0)
-		jobs_sent(&pool->jobs, index, message.id, now_ns);
-	else
-		jobs_not_sent(&pool->jobs, index, now_ns);
+	worker->batch[worker->batched++] = (struct weir_message){
+		.type = job->config.type,
+		.id = child->last_call,
+		.size = (uint32_t)job->config.size,
+		.data = job->config.data,
+	};
+	worker->batch_bytes += bytes;
+	jobs_sent(&pool->jobs, worker->index, child->last_call, now_ns);
 }
 
 /* The number of the job goes along: when the signal arrives another job may run. */
@@ -113,7 +138,7 @@ static void pump(void *data)
 		switch (action.what) {
 		case JOBS_REPORT: report(pool, action.job, NULL); break;
 		case JOBS_EVENT: tell(pool, &action); break;
-		case JOBS_SEND: send_job(pool, action.worker, action.job, now_ns); break;
+		case JOBS_SEND: send_job(pool, worker, action.job, now_ns); break;
 		case JOBS_TELL: tell_late(worker->child, action.job->ticket); break;
 		case JOBS_KILL: process_kill(worker->child, action.reason); break;
 		case JOBS_LEAVE: leave(pool, worker); break;
@@ -121,6 +146,8 @@ static void pump(void *data)
 		case JOBS_NOTHING: break;
 		}
 	} while (action.what != JOBS_NOTHING && !pool->freed);
+	if (!pool->freed)
+		flush_all(pool, now_ns);
 	pool->timer.due_ns = pool->freed ? CLOCK_NEVER : jobs_due_ns(&pool->jobs);
 }
 

@@ -11,7 +11,10 @@ struct pool_worker {
 	struct weir_pool *pool;
 	struct weir_child *child; /* or NULL */
 	uint32_t index;
-	bool comes_back; /* it leaves because we want a new process */
+	bool comes_back;			 /* it leaves because we want a new process */
+	struct weir_message batch[MESSAGES_MAX]; /* jobs that are about to be written */
+	uint32_t batched;
+	size_t batch_bytes;
 };
 
 struct weir_pool {

@@ -624,7 +624,9 @@ static void a_worker_whose_pipe_is_full_is_tried_again_later(void **state)
 	submit(&bench);
 	jobs_next(&bench.jobs, bench.now_ns, &action);
 	assert_int_equal(action.what, JOBS_SEND);
-	jobs_not_sent(&bench.jobs, 0, bench.now_ns);
+	jobs_sent(&bench.jobs, 0, 7, bench.now_ns);
+	jobs_not_sent(&bench.jobs, 0, 1, bench.now_ns);
+	assert_int_equal(action.job->begun, 0);
 	DONE_SO_FAR(&bench, "");
 	bench.now_ns = jobs_due_ns(&bench.jobs);
 	DONE_SO_FAR(&bench, "s0");

@@ -137,6 +137,35 @@ static void message_crosses_a_pipe(void **state)
 	close(fd[0]);
 }
 
+static void several_messages_cross_a_pipe_at_once(void **state)
+{
+	static uint8_t big[WEIR_MESSAGE_BYTES_MAX];
+	struct weir_message sent[MESSAGES_MAX], message;
+	struct message_parser parser;
+	int pipe_of[2];
+
+	assert_int_equal(pipe2(pipe_of, O_CLOEXEC | O_NONBLOCK), 0);
+	for (uint32_t i = 0; i < MESSAGES_MAX; i++)
+		sent[i] = (struct weir_message){ .type = 300 + i, .id = i + 1, .size = i, .data = "0123456789abcdef" };
+	assert_int_equal(message_send_some(pipe_of[1], sent, MESSAGES_MAX), 0);
+	message_parser_init(&parser);
+	assert_true(message_receive(&parser, pipe_of[0]) > 0);
+	for (uint32_t i = 0; i < MESSAGES_MAX; i++) {
+		assert_int_equal(message_next(&parser, &message), 1);
+		assert_int_equal(message.type, 300 + i);
+		assert_int_equal(message.id, i + 1);
+		assert_int_equal(message.size, i);
+		assert_memory_equal(message.data, "0123456789abcdef", i);
+	}
+	assert_int_equal(message_next(&parser, &message), 0);
+	/* More than the pipe takes at once could be cut in two. */
+	sent[0] = (struct weir_message){ .type = 300, .size = sizeof(big), .data = big };
+	assert_int_equal(message_send_some(pipe_of[1], sent, 2), -EMSGSIZE);
+	assert_int_equal(message_send_some(pipe_of[1], sent, 1), 0);
+	close(pipe_of[0]);
+	close(pipe_of[1]);
+}
+
 static void full_pipe_takes_whole_messages_only(void **state)
 {
 	static char data[WEIR_MESSAGE_BYTES_MAX];
@@ -169,6 +198,7 @@ int main(void)
 		cmocka_unit_test(violations_are_refused),
 		cmocka_unit_test(mutated_streams_never_break_the_parser),
 		cmocka_unit_test(message_crosses_a_pipe),
+		cmocka_unit_test(several_messages_cross_a_pipe_at_once),
 		cmocka_unit_test(full_pipe_takes_whole_messages_only),
 	};
 
