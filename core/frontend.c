@@ -73,10 +73,25 @@ static void on_kick(void *data)
 	spawn_try(child);
 }
 
+static void on_zygote_death(void *data);
+
+/* Where no pidfd tells us. */
+static void look_for_deaths(struct weir_frontend *frontend)
+{
+	if (zygote_pidfd() < 0 && zygote_is_dead())
+		on_zygote_death(frontend);
+	FOR_EACH_CHILD(frontend, child)
+	if (child->pid != 0 && child->pidfd < 0)
+		process_look(child);
+	frontend_want_tick(frontend);
+}
+
 static void on_tick(void *data)
 {
 	struct weir_frontend *frontend = data;
 
+	if (frontend->blind)
+		look_for_deaths(frontend);
 	orphans_tick(frontend);
 	FOR_EACH_CHILD(frontend, child)
 	output_tick(child);
@@ -113,7 +128,10 @@ static int watch_zygote(struct weir_frontend *frontend)
 	frontend->zygote_deadline.due_ns = zygote_is_ready() ? CLOCK_NEVER : clock_ns() + ZYGOTE_READY_NS;
 	frontend->zygote_death.fd = zygote_pidfd();
 	frontend->zygote_control.fd = zygote_socket();
-	if ((r = loop_add(frontend->loop, &frontend->zygote_death)) < 0 ||
+	frontend->blind |= zygote_pidfd() < 0;
+	if (frontend->blind)
+		frontend_want_tick(frontend);
+	if ((zygote_pidfd() >= 0 && (r = loop_add(frontend->loop, &frontend->zygote_death)) < 0) ||
 		(r = loop_add(frontend->loop, &frontend->zygote_control)) < 0)
 		return r;
 	return 0;
@@ -136,12 +154,15 @@ static void on_zygote_control(void *data)
 {
 	struct weir_frontend *frontend = data;
 	struct zygote_answer answer;
+	int r;
 
-	while (zygote_attend(&answer)) {
+	while ((r = zygote_attend(&answer)) > 0) {
 		if (answer.id == 0 && answer.text[0] != '\0')
 			weir_log(WEIR_LOG_WARNING, "zygote", "%s", answer.text);
 		spawn_answered(frontend, &answer);
 	}
+	if (r < 0) /* closed: its death is told otherwise */
+		loop_remove(frontend->loop, &frontend->zygote_control);
 }
 
 static void on_zygote_deadline(void *data)

@@ -95,7 +95,7 @@ struct weir_child {
 	uint64_t poison[ZYGOTE_POISON_MAX];
 	uint32_t poisons;
 
-	int pid, pidfd; /* 0 and -1: no process */
+	int pid, pidfd; /* 0: no process; -1: nothing tells of its death */
 	int commands, events, rings, output_fd;
 	struct loop_source death, control, log;
 	struct message_parser parser;
@@ -132,6 +132,7 @@ struct weir_frontend {
 	int signal_fd;
 	sigset_t old_signals;
 	bool dispatching, muted;
+	bool blind; /* there are no pidfds: have a look with each tick */
 	struct cgroups cgroups;
 
 	/* orphans.c */
@@ -179,6 +180,8 @@ void child_remove(struct weir_child *child);
 /* --- process.c: one child's life --- */
 void process_init(struct weir_child *child);
 void process_apply(struct weir_child *child, enum supervise_event event, const char *reason);
+/* Has it died? */
+void process_look(void *child);
 void process_violation(struct weir_child *child, const char *what);
 /* How long to wait before the next start. */
 int64_t process_backoff_ns(const struct supervise_history *history);

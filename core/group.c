@@ -51,7 +51,7 @@ static void refresh(struct weir_group *group)
 static bool is_quiet(const struct weir_group *group)
 {
 	for (uint32_t i = 0; i < group->count; i++)
-		if (group->child[i]->pid != 0 || group->child[i]->spawning != 0 || group->member[i].stop)
+		if (group->child[i]->pid != 0 || group->child[i]->spawning != 0)
 			return false;
 	return true;
 }
@@ -270,6 +270,7 @@ int weir_group_start(struct weir_group *group)
 	group->deaths = (struct supervise_deaths){ 0 };
 	for (uint32_t i = 0; i < group->count; i++) {
 		group->child[i]->history = (struct supervise_history){ 0 };
+		group->member[i].stop = false;
 		group->member[i].start = true;
 	}
 	set_state(group, WEIR_GROUP_UP, "start was asked for");

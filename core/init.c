@@ -9,15 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/log.h>
 
 #include "clock.h"
+#include "death.h"
 #include "fds.h"
 #include "pid1.h"
 #include "plugin.h"
@@ -66,7 +65,9 @@ static void note_started(int socket, pid_t pid)
 {
 	own.socket = socket;
 	own.pid = pid;
-	own.pidfd = pidfd_open(pid, 0);
+	/* Without a descriptor for it we notice its death later, no more. */
+	if (death_watch(&own.pidfd, pid) < 0)
+		own.pidfd = -1;
 }
 
 static int start_by_fork(void)
@@ -160,36 +161,45 @@ bool zygote_is_initialised(void)
 	return own.initialised;
 }
 
-bool zygote_attend(struct zygote_answer *answer)
+int zygote_attend(struct zygote_answer *answer)
 {
 	struct pollfd pollfd = { .fd = own.socket, .events = POLLIN };
 	size_t count = 0;
+	int r;
 
 	if (own.socket < 0 || clock_poll(&pollfd, 1, 0) <= 0)
-		return false;
-	if (fds_receive(own.socket, answer, sizeof(*answer), NULL, &count) != sizeof(*answer)) {
+		return 0;
+	r = fds_receive(own.socket, answer, sizeof(*answer), NULL, &count);
+	if (r != (int)sizeof(*answer)) {
 		zygote_kill();
-		return false;
+		return r < 0 ? r : -EPROTO;
 	}
 	answer->text[sizeof(answer->text) - 1] = '\0';
 	own.ready |= answer->id == 0;
-	return true;
+	if (answer->id != 0 && answer->status == 0)
+		own.deaths = 0; /* it works */
+	return 1;
 }
 
 void zygote_kill(void)
 {
-	if (own.pidfd >= 0)
-		pidfd_send_signal(own.pidfd, SIGKILL, NULL, 0);
+	if (own.pid > 0)
+		death_signal(own.pid, own.pidfd, SIGKILL);
 	own.ready = false;
 }
 
-static bool is_dead(void)
+bool zygote_is_dead(void)
 {
-	siginfo_t info = { 0 };
+	siginfo_t info;
 
-	if (own.pidfd < 0)
-		return true;
-	return waitid(P_PIDFD, (id_t)own.pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid != 0;
+	if (own.pid > 0 && death_fetch(own.pid, own.pidfd, &info))
+		own.pid = 0;
+	return own.pid == 0;
+}
+
+bool zygote_is_given_up(void)
+{
+	return own.pid == 0;
 }
 
 int zygote_revive(void)
@@ -198,7 +208,7 @@ int zygote_revive(void)
 	int r, socket;
 	pid_t pid;
 
-	if (!is_dead())
+	if (!zygote_is_dead())
 		return 0;
 	own.ready = false;
 	fds_close(&own.socket);

@@ -109,6 +109,8 @@ static void tell_late(struct weir_child *child, uint32_t ticket)
 	info.si_value.sival_int = (int)ticket;
 	if (child->pidfd >= 0)
 		pidfd_send_signal(child->pidfd, SIGUSR1, &info, 0);
+	else if (child->pid > 0)
+		sigqueue(child->pid, SIGUSR1, info.si_value);
 }
 
 static void leave(struct weir_pool *pool, struct pool_worker *worker)

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "death.h"
 #include "fds.h"
 
 #define CLOSING_NS (100 * CLOCK_MS)
@@ -140,20 +140,20 @@ static void sweep(struct weir_child *child)
 	kill(-child->pid, SIGKILL);
 }
 
-/* The pidfd is readable. What the child wrote before it died is heard before its death is told. */
-static void reap(void *data)
+/* What the child wrote before it died is heard before its death is told. */
+void process_look(void *data)
 {
 	struct weir_child *child = data;
 	char reason[CHILD_REASON_BYTES];
-	siginfo_t info = { 0 };
+	siginfo_t info;
 	uint64_t position = atomic_load_explicit(&child->page->position, memory_order_relaxed);
 	bool success, final;
-	int pid = child->pid, r;
+	int pid = child->pid;
 
-	sweep(child);
-	r = waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG);
-	if (r < 0 ? errno != ECHILD : info.si_pid == 0)
+	if (!death_has_come(pid, child->pidfd))
 		return;
+	sweep(child);
+	death_fetch(pid, child->pidfd, &info);
 	control_drain(child);
 	output_drain(child);
 	success = info.si_code == CLD_EXITED && info.si_status == 0;
@@ -221,8 +221,8 @@ static void time_out(void *data)
 
 static void signal_process(struct weir_child *child, int number)
 {
-	if (child->pidfd >= 0)
-		pidfd_send_signal(child->pidfd, number, NULL, 0);
+	if (child->pid > 0)
+		death_signal(child->pid, child->pidfd, number);
 	if (number == SIGKILL && child->pid > 0) {
 		kill(-child->pid, SIGKILL);
 		cgroup_kill(&child->cgroup);
@@ -321,7 +321,7 @@ void process_init(struct weir_child *child)
 {
 	child->cgroup = (struct cgroup)CGROUP_NONE;
 	child->pidfd = child->commands = child->events = child->rings = child->output_fd = -1;
-	child->death = (struct loop_source){ .class = LOOP_DEATH, .fn = reap, .data = child };
+	child->death = (struct loop_source){ .class = LOOP_DEATH, .fn = process_look, .data = child };
 	child->control = (struct loop_source){ .class = LOOP_CONTROL, .fn = control_readable, .data = child };
 	child->log = (struct loop_source){ .class = LOOP_OUTPUT, .fn = output_readable, .data = child };
 	child->timer = (struct loop_timer){ .due_ns = CLOCK_NEVER, .fn = time_out, .data = child };

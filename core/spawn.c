@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <weir/log.h>
 
 #include "clock.h"
+#include "death.h"
 #include "fds.h"
 
 /* How a child comes to be: an order goes to the zygote, and its answer comes through the loop, like everything else. A
@@ -105,7 +105,7 @@ void spawn_try(struct weir_child *child)
 	if (!child->spawn_wanted)
 		return;
 	if (!zygote_is_ready()) {
-		if (zygote_pidfd() < 0)
+		if (zygote_is_given_up())
 			fail(child, "the zygote has died too often");
 		return; /* comes back when there is a zygote */
 	}
@@ -139,8 +139,8 @@ static int watch_process(struct weir_child *child)
 	child->death.fd = child->pidfd;
 	child->control.fd = child->events;
 	child->log.fd = child->output_fd;
-	if ((r = loop_add(loop, &child->death)) < 0 || (r = loop_add(loop, &child->control)) < 0 ||
-		(r = loop_add(loop, &child->log)) < 0)
+	if ((child->pidfd >= 0 && (r = loop_add(loop, &child->death)) < 0) ||
+		(r = loop_add(loop, &child->control)) < 0 || (r = loop_add(loop, &child->log)) < 0)
 		return r;
 	return 0;
 }
@@ -154,10 +154,10 @@ static void disown(struct weir_frontend *frontend, int pid)
 
 static void begin(struct weir_child *child, int pid)
 {
-	int r;
+	int r = death_watch(&child->pidfd, pid);
 
-	child->pidfd = pidfd_open(pid, 0);
-	r = child->pidfd < 0 ? -errno : watch_process(child);
+	if (r == 0)
+		r = watch_process(child);
 	if (r < 0) {
 		disown(child->frontend, pid);
 		fail(child, strerror(-r));
@@ -165,6 +165,8 @@ static void begin(struct weir_child *child, int pid)
 	}
 	child->pid = pid;
 	child->spawning = 0;
+	child->frontend->blind |= child->pidfd < 0;
+	frontend_want_tick(child->frontend);
 	child->starts++;
 	child->timer.due_ns = clock_ns() + child->config.ready_ns;
 	message_parser_init(&child->parser);

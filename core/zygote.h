@@ -62,13 +62,17 @@ _Noreturn void zygote_run_back(int socket, int frontend_pid, const struct weir_i
 
 bool zygote_is_initialised(void);
 int zygote_socket(void); /* -1 while there is none */
-int zygote_pidfd(void);
-int zygote_pid(void); /* of the present or last one */
+int zygote_pidfd(void);	 /* -1: none tells of its death */
+int zygote_pid(void);	 /* of the present or last one */
 bool zygote_is_ready(void);
 
-/* Reads an answer, if there is one. id 0: it is ready now; text: what is wrong with its preloading, or "". A zygote
- * that says something else is killed. */
-bool zygote_attend(struct zygote_answer *answer);
+/* Reads an answer: 1; or 0: there is none. id 0: it is ready now; text: what is wrong with its preloading, or "".
+ * -EPROTO, -EPIPE: it says something else, or nothing any more, and is killed. */
+int zygote_attend(struct zygote_answer *answer);
+
+/* True when it is dead, and when it died so often that there will be no other. */
+bool zygote_is_dead(void);
+bool zygote_is_given_up(void);
 
 /* Makes a new one if the old one has died, by exec of the program itself. 0, or -errno: it dies again and again. */
 int zygote_revive(void);

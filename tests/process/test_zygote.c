@@ -25,6 +25,21 @@ static int find_zygote(void)
 	return found;
 }
 
+static int count_children(void)
+{
+	char path[64];
+	FILE *children;
+	int count = 0, pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	children = fopen(path, "re");
+	assert_non_null(children);
+	while (fscanf(children, "%d", &pid) == 1)
+		count++;
+	fclose(children);
+	return count;
+}
+
 static void terminal_signals_do_not_reach_the_zygote(void **state)
 {
 	int zygote = 0;
@@ -64,12 +79,61 @@ static void stopped_zygote_is_replaced(void **state)
 	assert_true(is_gone(zygote));
 }
 
+/* Row 7: as often as one likes, as long as each of them works. */
+static void zygote_can_die_again_and_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *bystander = add_running(fixture, "bystander"), *child = add_running(fixture, "child");
+	int pid = weir_child_pid(bystander), times = getenv("WEIR_LONG") != NULL ? 100 : 12;
+
+	for (int i = 0; i < times; i++) {
+		int zygote = 0;
+
+		UNTIL(fixture, (zygote = find_zygote()) != 0);
+		kill(zygote, SIGKILL);
+		weir_child_stop(child);
+		fixture_await(fixture, child, WEIR_CHILD_DONE);
+		assert_int_equal(weir_child_start(child), 0);
+		fixture_await(fixture, child, WEIR_CHILD_RUNNING);
+	}
+	assert_int_equal(weir_child_pid(bystander), pid);
+	assert_int_equal(call(bystander, ORDER_STATUS, 0), 0);
+}
+
+static void stopped_zygote_delays_nobody(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *child = add_running(fixture, "child"), *waiting;
+	int64_t begin_ns;
+	int zygote = 0;
+
+	UNTIL(fixture, (zygote = find_zygote()) != 0);
+	kill(zygote, SIGSTOP);
+	begin_ns = now_ns();
+	waiting = fixture_add(fixture, (struct weir_child_config){ .name = "waiting", .backend = "obedient" });
+	fixture_run(fixture, SECOND / 20);
+	assert_int_equal(weir_child_state(waiting), WEIR_CHILD_STARTING);
+	kill(getpid(), SIGTERM);
+	UNTIL(fixture, fixture->signal_number == SIGTERM);
+	assert_int_equal(call(child, ORDER_STATUS, 0), 0);
+	weir_child_stop(waiting);
+	fixture_await(fixture, waiting, WEIR_CHILD_DONE);
+	assert_true(now_ns() - begin_ns < SECOND);
+	/* What it does when it goes on is of no use to anybody, and leaves nothing behind. */
+	kill(zygote, SIGCONT);
+	assert_int_equal(weir_child_start(waiting), 0);
+	fixture_await(fixture, waiting, WEIR_CHILD_RUNNING);
+	UNTIL(fixture, count_children() == 3);
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(terminal_signals_do_not_reach_the_zygote),
 		WITH_FRONTEND(death_of_the_zygote_hurts_nobody),
 		WITH_FRONTEND(stopped_zygote_is_replaced),
+		WITH_FRONTEND(zygote_can_die_again_and_again),
+		WITH_FRONTEND(stopped_zygote_delays_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
