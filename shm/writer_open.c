@@ -23,6 +23,11 @@ uint32_t weir_writer_slot_bytes(const struct weir_writer *writer)
 	return writer->geometry.slot_bytes;
 }
 
+uint32_t weir_writer_slot_count(const struct weir_writer *writer)
+{
+	return writer->geometry.slot_count;
+}
+
 static int take_ends(struct weir_writer *writer, struct weir_ring_fds *fds)
 {
 	for (uint32_t i = 0; i < writer->geometry.end_count; i++) {

@@ -76,8 +76,6 @@ static bool sleep_for_frame(struct feed *feed, bool drained)
 
 	if (frames == NULL || frameallocator_arm(frames) == 0)
 		r = poll(fds, G_N_ELEMENTS(fds), WEIR_WAIT_BOUND_NS / 1000000);
-	if (frames != NULL)
-		frameallocator_disarm(frames);
 	if (fds[0].revents != 0 && !feed->unlocked)
 		eventfd_read(feed->wake_fd, &count);
 	if (r == 0 || fds[1].revents != 0)

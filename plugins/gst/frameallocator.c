@@ -14,6 +14,7 @@ struct _FrameAllocator {
 	GMutex lock; /* guards all below */
 	struct weir_reader *reader;
 	uint32_t max_held, held; /* held by memories */
+	bool armed;
 };
 
 G_DEFINE_TYPE(FrameAllocator, frameallocator, GST_TYPE_ALLOCATOR)
@@ -119,16 +120,12 @@ int frameallocator_arm(FrameAllocator *self)
 	int r;
 
 	g_mutex_lock(&self->lock);
+	if (self->armed)
+		weir_reader_disarm(self->reader);
+	self->armed = true;
 	r = weir_reader_arm(self->reader);
 	g_mutex_unlock(&self->lock);
 	return r;
-}
-
-void frameallocator_disarm(FrameAllocator *self)
-{
-	g_mutex_lock(&self->lock);
-	weir_reader_disarm(self->reader);
-	g_mutex_unlock(&self->lock);
 }
 
 FrameAllocator *frameallocator_new(struct weir_reader *reader, uint32_t max_held)

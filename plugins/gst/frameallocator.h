@@ -27,9 +27,9 @@ GstMemory *frameallocator_wrap(FrameAllocator *self, const struct weir_frame *fr
 
 const struct weir_format *frameallocator_format(FrameAllocator *self);
 
-/* As weir_reader_arm() etc. */
+/* As weir_reader_fd() and weir_reader_arm(). There is no disarming: the bell that woke us is cleared before the next
+ * sleep, and not between a frame and its reader; a writer rings once for each sleep. */
 int frameallocator_fd(FrameAllocator *self);
 int frameallocator_arm(FrameAllocator *self);
-void frameallocator_disarm(FrameAllocator *self);
 
 #endif

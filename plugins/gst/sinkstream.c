@@ -59,7 +59,6 @@ void sinkstream_learn_source(struct sinkstream *stream)
 	if (!stream->source_known)
 		videoframe_learn_source(
 			&stream->source, GST_ELEMENT_CAST(stream->sink), GST_BASE_SINK_PAD(stream->sink));
-	stream->source_known = true;
 }
 
 /* --- rings ------------------------------------------------------------------------------------------------------ */
@@ -396,6 +395,7 @@ GstFlowReturn sinkstream_render(struct sinkstream *stream, GstBuffer *buffer)
 	if (stream->serve == NULL && stream->format.kind == 0)
 		return GST_FLOW_NOT_NEGOTIATED;
 	sinkstream_learn_source(stream);
+	stream->source_known = true; /* only now is there a clock and a base time for certain */
 	stream->buffers++;
 	/* Unlocked by a pause: wait for its end, then go on with this frame. Unlocked by a flush: the end is now. */
 	while ((r = publish_somewhere(stream, buffer)) == -EINTR) {

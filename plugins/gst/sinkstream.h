@@ -43,7 +43,7 @@ void sinkstream_start(struct sinkstream *stream, struct serve *serve, bool lossl
 /* It stops: a served ring ends with it, another one is kept. */
 void sinkstream_stop(struct sinkstream *stream);
 
-/* Asks the elements upstream who they are, once after every start. */
+/* Asks the elements upstream who they are, until the first buffer is rendered. */
 void sinkstream_learn_source(struct sinkstream *stream);
 
 /* False: an error message was posted, or it was unlocked. */

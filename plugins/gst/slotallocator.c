@@ -7,7 +7,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "epoch.h"
+
+#define NAP_MIN_NS 200000
+#define NAP_MAX_NS 2000000
 
 /* A memory gets its slot when it is first mapped for writing, not when it is allocated: pools allocate ahead (avdec's
  * 16 buffers), and a slot that waits in a pool would be one that no frame can use. */
@@ -37,6 +43,7 @@ struct _SlotAllocator {
 	bool unlocked; /* between unlock and unlock_stop */
 	bool idle;     /* since unlock, until the sink is seen to take frames again */
 	bool ended;
+	int64_t claimed_ns, interval_ns; /* the last claim, and the mean time between two */
 	_Atomic int64_t waited_ns;
 };
 
@@ -59,9 +66,35 @@ static void sleep_for_slot(SlotAllocator *self)
 	self->waited_ns = g_get_monotonic_time() * 1000;
 }
 
+/* With a full ring, in which every reader has much to do, each release would wake us for one slot: waits for the time
+ * in which several get free, if that is long enough to sleep. Called and returns with the lock held. */
+static void nap(SlotAllocator *self)
+{
+	int64_t nap_ns = MIN(self->interval_ns * weir_writer_slot_count(self->writer) / 8, NAP_MAX_NS);
+	struct pollfd wake = { .fd = self->wake_fd, .events = POLLIN };
+	struct timespec time = { .tv_nsec = nap_ns };
+
+	if (nap_ns < NAP_MIN_NS)
+		return;
+	g_mutex_unlock(&self->lock);
+	ppoll(&wake, 1, &time, NULL);
+	g_mutex_lock(&self->lock);
+}
+
+/* How often slots are claimed, on average. */
+static void note_claim(SlotAllocator *self)
+{
+	int64_t now_ns = epoch_monotonic_ns();
+
+	if (self->claimed_ns != 0)
+		self->interval_ns += (now_ns - self->claimed_ns - self->interval_ns) / 16;
+	self->claimed_ns = now_ns;
+}
+
 /* Claims with the lock held; waits in a lossless stream until *stop. */
 static int claim_locked(SlotAllocator *self, const bool *stop, struct weir_frame *frame, uint8_t **data)
 {
+	bool napped = false;
 	int r;
 
 	self->lent++;
@@ -72,10 +105,16 @@ static int claim_locked(SlotAllocator *self, const bool *stop, struct weir_frame
 			r = -EINTR;
 			break;
 		}
-		sleep_for_slot(self);
+		if (napped)
+			sleep_for_slot(self);
+		else
+			nap(self);
+		napped = true;
 	}
 	if (r < 0)
 		self->lent--;
+	else
+		note_claim(self);
 	/* -EBUSY: a ring with fewer loans than it was asked for. */
 	return r == -EBUSY ? -EAGAIN : r;
 }

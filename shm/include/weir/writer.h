@@ -26,6 +26,7 @@ void weir_writer_free(struct weir_writer **writer);
 const struct weir_format *weir_writer_format(const struct weir_writer *writer);
 uint64_t weir_writer_generation(const struct weir_writer *writer);
 uint32_t weir_writer_slot_bytes(const struct weir_writer *writer);
+uint32_t weir_writer_slot_count(const struct weir_writer *writer);
 
 /* Takes a free slot on loan. *frame is cleared, frame->slot and *payload (writable, slot_bytes long, page aligned) are
  * set. Several loans at a time are allowed. Does not block. -EAGAIN: no slot is free now: weir_writer_wait(), or do
