@@ -2,7 +2,9 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "layout.h"
 #include "segment.h"
@@ -19,6 +21,19 @@ int ring_bell_init(int fd)
 		return r;
 	sem_init(bell, 1, 0); /* fails for values that are too large only */
 	segment_unmap(bell, LAYOUT_PAGE);
+	return 0;
+}
+
+/* The image of a new one: no sem_*() on memory that a peer has written. */
+int ring_bell_renew(int fd)
+{
+	sem_t fresh;
+
+	if (fd < 0)
+		return 0;
+	memset(&fresh, 0, sizeof(fresh));
+	if (sem_init(&fresh, 1, 0) < 0 || pwrite(fd, &fresh, sizeof(fresh), 0) != sizeof(fresh))
+		return -errno;
 	return 0;
 }
 

@@ -115,7 +115,8 @@ static_assert(sizeof(struct end) <= LAYOUT_PAGE, "an end is one page");
 /* Written by the writer. */
 struct grant {
 	alignas(LAYOUT_LINE) _Atomic uint64_t ack;
-	_Atomic uint64_t start; /* the first sequence that this reader may get */
+	_Atomic uint64_t start;	     /* the first sequence that this reader may get */
+	_Atomic uint64_t lost_total; /* as in a descriptor, before that one */
 	_Atomic uint32_t stalled;
 	/* For a lossy reader with every_nth or max_fps: how many frames were due for it, the one being published
 	 * included; and the newest of them. They are protected like those from `retired` on, though they may be older.

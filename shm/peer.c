@@ -99,7 +99,7 @@ void server_attach(struct weir_server *server, struct peer *peer)
 	struct handover message = { .type = HANDOVER_RING };
 	struct weir_policy policy = peer->want.policy;
 	struct weir_ring_fds fds;
-	bool attached = false, full = false;
+	bool attached = false, full = false, used_up;
 	int r = 0;
 
 	if (server->ring == NULL)
@@ -124,13 +124,15 @@ void server_attach(struct weir_server *server, struct peer *peer)
 		r = handover_send(peer->socket, &message, &fds);
 		weir_ring_fds_close(&fds);
 	}
-	if (full && any_left(server)) {
+	used_up = server->ring->geometry.has_sockets && r == -EBUSY &&
+		  server_count_readers(server) < server->ring->geometry.end_count;
+	if (full && (used_up || any_left(server))) {
 		server->stats.retire = true; /* the next generation has room for it */
 		return;
 	}
 	if (r < 0) {
 		if (attached) /* nothing of the ring has reached it */
-			weir_ring_reap(server->ring, peer->end);
+			ring_revoke(server->ring, peer->end);
 		server_refuse(server, peer, r);
 		return;
 	}

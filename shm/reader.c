@@ -28,6 +28,7 @@ bool reader_join(struct weir_reader *reader)
 	if (reader->next == 0)
 		return false;
 	reader->last = reader->next - 1;
+	reader->lost_total = atomic_load_explicit(&reader->grant->lost_total, memory_order_relaxed);
 	atomic_store_explicit(&reader->end->cursor, reader->next, memory_order_release);
 	return true;
 }
@@ -116,7 +117,7 @@ bool reader_is_ready(const struct weir_reader *reader)
 {
 	uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
 
-	return choose(reader, published).sequence != 0 || idle_status(reader) != -EAGAIN;
+	return (!reader->eluded && choose(reader, published).sequence != 0) || idle_status(reader) != -EAGAIN;
 }
 
 /* model: Pin, Check. The pin is stored before `retired` (or the due word) is read; the writer raises `retired` (or
@@ -244,6 +245,7 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 {
 	bool gone = atomic_load_explicit(&reader->request->writer_gone, memory_order_acquire) != 0;
 
+	reader->eluded = false;
 	/* A writer that lies could have us pass over frames for ever: no more than a ring holds, then -EAGAIN. */
 	for (uint32_t tries = 0, passed = 0; tries < TRIES_MAX && passed <= reader->geometry.order_count; tries++) {
 		uint64_t published = atomic_load_explicit(&reader->head->published, memory_order_acquire);
@@ -272,6 +274,7 @@ static int take_next(struct weir_reader *reader, struct weir_frame *frame, uint3
 		note_time(reader, copy.capture_ns);
 		return 0;
 	}
+	reader->eluded = true;
 	/* After its death nothing changes any more: it had not published what it said. */
 	return gone ? -EPIPE : -EAGAIN;
 }

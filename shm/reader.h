@@ -30,9 +30,11 @@ struct weir_reader {
 	uint64_t sleep_word; /* our last one */
 	uint64_t space_rung; /* the last sleeping word of the writer that we rang */
 	uint32_t index;
+	pid_t owner;		      /* who opened it: a child that it forked has the mapping, but not the part */
 	int wake_fd;		      /* wakes us */
 	int space_fd;		      /* wakes the writer; with sockets the same as wake_fd */
 	uint64_t held[WEIR_HELD_MAX]; /* sequences; 0: this pin is free */
+	bool eluded;		      /* there was something, but it could not be had: do not try again at once */
 	bool filters, picks;	      /* policy_filters(), policy_picks() */
 	uint64_t ordinal;	      /* of the last due frame */
 	int64_t spin_ns, arrived_ns, cadence_ns;

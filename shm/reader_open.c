@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ring.h"
 #include "segment.h"
@@ -67,6 +68,7 @@ int weir_reader_open(struct weir_reader **reader, struct weir_ring_fds *fds)
 	if (made == NULL)
 		goto fail;
 	made->wake_fd = made->space_fd = -1;
+	made->owner = getpid();
 	r = take_ring(made, fds);
 	if (r < 0)
 		goto fail;
@@ -88,7 +90,7 @@ void weir_reader_free(struct weir_reader **reader)
 
 	if (old == NULL)
 		return;
-	if (old->end != NULL) {
+	if (old->end != NULL && old->owner == getpid()) {
 		for (uint32_t i = 0; i < WEIR_HELD_MAX; i++)
 			atomic_store_explicit(&old->end->pin[i], 0, memory_order_release);
 		atomic_store_explicit(&old->end->cursor, UINT64_MAX, memory_order_release);

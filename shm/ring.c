@@ -233,7 +233,7 @@ static int check_policy(struct weir_policy *checked, const struct weir_policy *p
 		made.stall_ns = RING_STALL_DEFAULT_NS;
 	if (policy_picks(&made) && made.depth > WEIR_DUE_MAX)
 		return -EINVAL;
-	if (!(made.max_fps >= 0 && made.max_fps <= 1e9) || made.mode > WEIR_POLICY_LOSSLESS ||
+	if (!(made.max_fps == 0 || (made.max_fps >= 1e-6 && made.max_fps <= 1e9)) || made.mode > WEIR_POLICY_LOSSLESS ||
 		made.depth > WEIR_SLOTS_MAX || made.max_held > WEIR_HELD_MAX || made.on_stall > WEIR_STALL_EVICT ||
 		made.stall_ns < 0)
 		return -EINVAL;
@@ -281,6 +281,10 @@ static bool end_is_free(const struct weir_ring *ring, uint32_t i)
 
 	if (end->attached)
 		return false;
+	/* A stranger that we did not fork may have left its mapping to a child of its own, which could clear the pins
+	 * of the next one here: an end of such a ring is granted once. */
+	if (end->handed && ring->geometry.has_sockets)
+		return false;
 	return end->id == 0 || atomic_load_explicit(&ring->head->grant[i].ack, memory_order_acquire) ==
 				       (end->id << VERB_BITS | VERB_REAP);
 }
@@ -313,8 +317,9 @@ int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, u
 	if (i == ring->geometry.end_count)
 		return -EBUSY;
 	/* Nobody else looks at this end now: what its last reader wrote is thrown away. */
-	if (ring->end[i].id != 0 && pwrite(ring->end[i].fd, zeroes, sizeof(zeroes), 0) != sizeof(zeroes))
-		return -errno;
+	if (ring->end[i].id != 0 && (pwrite(ring->end[i].fd, zeroes, sizeof(zeroes), 0) != sizeof(zeroes) ||
+					    ring_bell_renew(ring->end[i].bell_fd) < 0))
+		return -EIO;
 	ring->end[i].id = ++ring->next_id;
 	ring->end[i].attached = true;
 	ring->end[i].policy = checked;
@@ -344,6 +349,12 @@ int weir_ring_reap(struct weir_ring *ring, uint32_t end)
 	ring->end[end].attached = false;
 	post_request(ring, end, VERB_REAP);
 	return 0;
+}
+
+void ring_revoke(struct weir_ring *ring, uint32_t end)
+{
+	ring->end[end].handed = false;
+	weir_ring_reap(ring, end);
 }
 
 void weir_ring_writer_gone(struct weir_ring *ring)

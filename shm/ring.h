@@ -21,6 +21,7 @@ enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_WAKE, RING_END
 struct ring_end {
 	uint64_t id;   /* of the last attachment; 0: never used */
 	bool attached; /* not reaped yet */
+	bool handed;   /* its descriptors were given out */
 	struct weir_policy policy;
 	int fd, bell_fd;
 	int wake_fd; /* wakes the reader */
@@ -46,11 +47,15 @@ static inline bool ring_is_attached(const struct weir_ring *ring, uint32_t end)
 	return end < ring->geometry.end_count && ring->end[end].attached;
 }
 
+/* Reaps an end of which the descriptors did not reach anybody. */
+void ring_revoke(struct weir_ring *ring, uint32_t end);
+
 /* How many frames a reader holds by its own account. */
 uint32_t ring_pins(const struct weir_ring *ring, uint32_t end);
 
 /* A bell is a process-shared semaphore at the start of its object. */
 int ring_bell_init(int fd);
+int ring_bell_renew(int fd); /* nobody uses it; what its last user left there is thrown away. fd -1: no bell */
 void ring_bell_post(sem_t *bell);
 /* Sleeps until a post, for WEIR_WAIT_BOUND_NS at most and not beyond the deadline. 0 or -ETIMEDOUT: deadline. Sets
  * *posted when a post was taken. */

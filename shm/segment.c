@@ -201,12 +201,13 @@ bool wake_clear(int fd, bool socket)
 int wake_wait(int fd, int64_t deadline_ns)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-	int64_t left_ns = deadline_ns - clock_now_ns();
-	struct timespec timeout = { 0 };
+	int64_t now_ns = clock_now_ns();
+	struct timespec timeout = { .tv_nsec = WEIR_WAIT_BOUND_NS };
 
-	if (left_ns <= 0)
+	if (deadline_ns <= now_ns)
 		return -ETIMEDOUT;
-	timeout.tv_nsec = left_ns < WEIR_WAIT_BOUND_NS ? left_ns : WEIR_WAIT_BOUND_NS;
+	if (deadline_ns - now_ns < WEIR_WAIT_BOUND_NS)
+		timeout.tv_nsec = deadline_ns - now_ns;
 	ppoll(&pollfd, 1, &timeout, NULL);
 	return 0;
 }

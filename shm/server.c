@@ -10,6 +10,7 @@
 #include "segment.h"
 
 #define HELLO_DEFAULT_NS INT64_C(1000000000)
+#define HELLO_MAX_NS	 INT64_C(3600000000000)
 #define MODE_DEFAULT	 0600
 #define EVENTS_MAX	 16
 
@@ -132,8 +133,10 @@ int weir_server_create(struct weir_server **server, const struct weir_server_con
 	made->config.path = NULL;
 	if (made->config.mode == 0)
 		made->config.mode = MODE_DEFAULT;
-	if (made->config.hello_ns == 0)
+	if (made->config.hello_ns <= 0)
 		made->config.hello_ns = HELLO_DEFAULT_NS;
+	if (made->config.hello_ns > HELLO_MAX_NS)
+		made->config.hello_ns = HELLO_MAX_NS;
 	made->listen.fd = made->epoll = made->timer = -1;
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
 		made->peer[i].socket = made->peer[i].pidfd = -1;

@@ -82,6 +82,7 @@ int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_
 		weir_ring_fds_close(&made);
 		return r;
 	}
+	ring->end[end].handed = true;
 	*fds = made;
 	return 0;
 }

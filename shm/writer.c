@@ -34,6 +34,7 @@ static void comply(struct weir_writer *writer, uint32_t i, uint64_t word)
 		}
 		end->stall_since_ns = 0;
 		atomic_store_explicit(&grant->start, end->start, memory_order_relaxed);
+		atomic_store_explicit(&grant->lost_total, writer->lost_total, memory_order_relaxed);
 		atomic_store_explicit(&grant->stalled, 0, memory_order_relaxed);
 	}
 	end->request = word;
@@ -90,6 +91,7 @@ static uint32_t take_free(struct weir_writer *writer)
 
 int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint8_t **payload)
 {
+	uint64_t refilled_ticks = writer->refilled_ticks;
 	uint32_t slot;
 
 	weir_writer_attend(writer);
@@ -105,7 +107,8 @@ int weir_writer_claim(struct weir_writer *writer, struct weir_frame *frame, uint
 		return -EAGAIN;
 	}
 	slot = take_free(writer);
-	note_low_water(writer);
+	if (writer->refilled_ticks != refilled_ticks) /* else there may be more that are free: nobody has looked */
+		note_low_water(writer);
 	writer->slot[slot].state = SLOT_LOAN;
 	writer->loans++;
 	*frame = (struct weir_frame){

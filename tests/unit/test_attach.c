@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "reader.h"
 #include "ring.h"
 
 static struct weir_ring_config config_8;
@@ -120,6 +122,106 @@ static void an_end_is_reused_only_after_the_writer_acknowledged(void **state)
 	fixture_close(&f);
 }
 
+static void an_end_of_a_ring_for_strangers_is_given_once(void **state)
+{
+	struct weir_policy policy = LATEST;
+	struct weir_ring_config config = config_8;
+	struct fixture f;
+	uint32_t end;
+
+	config.ends = 2;
+	config.untrusted = true;
+	fixture_open(&f, &config);
+	for (uint32_t i = 0; i < 2; i++) {
+		fixture_join(&f, policy);
+		assert_int_equal(f.end[i], i);
+		assert_int_equal(weir_ring_reap(f.ring, i), 0);
+		weir_writer_attend(f.writer);
+	}
+	assert_int_equal(weir_ring_attach(f.ring, &policy, &end), -EBUSY);
+	fixture_close(&f);
+}
+
+static void what_a_dead_reader_left_in_its_semaphore_is_thrown_away(void **state)
+{
+	struct weir_ring_config config = config_8;
+	struct fixture f;
+	sem_t fresh;
+
+	memset(&fresh, 0, sizeof(fresh));
+	assert_int_equal(sem_init(&fresh, 1, 0), 0);
+	config.ends = 1;
+	fixture_open(&f, &config);
+	fixture_join(&f, LATEST);
+	memset(f.reader[0]->bell, 0x7f, sizeof(fresh));
+	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
+	weir_writer_attend(f.writer);
+	fixture_join(&f, LATEST);
+	assert_memory_equal(f.reader[1]->bell, &fresh, sizeof(fresh));
+	fixture_close(&f);
+}
+
+static void a_late_reader_is_told_of_no_loss_before_its_time(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+	uint8_t *payload;
+
+	fixture_open(&f, &config_8);
+	for (int i = 0; i < 4; i++) {
+		if (i == 3)
+			fixture_join(&f, LATEST);
+		assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
+		frame.dropped_before = 100;
+		assert_int_equal(weir_writer_publish(f.writer, &frame, false), 0);
+	}
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(frame.dropped_before, 100);
+	fixture_close(&f);
+}
+
+static void a_child_that_frees_its_parents_reader_gives_nothing_back(void **state)
+{
+	struct weir_frame frame;
+	struct fixture f;
+	int status;
+	pid_t pid;
+
+	fixture_open(&f, &config_8);
+	fixture_join(&f, LATEST);
+	fixture_publish_many(&f, 1);
+	frame = fixture_acquire(&f, 0, 1);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		weir_reader_free(&f.reader[0]);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(fixture_stats(&f, 0).held, 1);
+	assert_false(fixture_stats(&f, 0).left);
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	fixture_close(&f);
+}
+
+static void the_low_water_mark_is_of_slots_that_could_not_be_had(void **state)
+{
+	struct weir_ring_config config = fixture_config(16);
+	struct weir_ring_stats stats;
+	struct fixture f;
+
+	fixture_open(&f, &config);
+	fixture_publish_many(&f, 200); /* nobody holds a slot */
+	weir_ring_stats(f.ring, &stats);
+	assert_in_range(stats.free_low_water, 12, 15);
+	fixture_join(&f, LOSSLESS);
+	while (fixture_publish(&f) == 0)
+		;
+	weir_ring_stats(f.ring, &stats);
+	assert_int_equal(stats.free_low_water, 0);
+	fixture_close(&f);
+}
+
 static void thirty_two_readers_each_get_their_own(void **state)
 {
 	struct weir_ring_config config = fixture_config(64);
@@ -229,6 +331,7 @@ static void impossible_policies_are_refused(void **state)
 		{ .on_stall = WEIR_STALL_EVICT + 1 },
 		{ .stall_ns = -1 },
 		{ .max_fps = -1 },
+		{ .max_fps = 1e-12 },
 		{ .max_fps = 2e9 },
 		{ .max_fps = __builtin_nan("") },
 	};
@@ -307,6 +410,11 @@ int main(void)
 		cmocka_unit_test(a_reader_that_opens_late_misses_nothing_since_its_grant),
 		cmocka_unit_test(a_dead_readers_pins_hold_until_it_is_reaped),
 		cmocka_unit_test(an_end_is_reused_only_after_the_writer_acknowledged),
+		cmocka_unit_test(an_end_of_a_ring_for_strangers_is_given_once),
+		cmocka_unit_test(what_a_dead_reader_left_in_its_semaphore_is_thrown_away),
+		cmocka_unit_test(a_late_reader_is_told_of_no_loss_before_its_time),
+		cmocka_unit_test(a_child_that_frees_its_parents_reader_gives_nothing_back),
+		cmocka_unit_test(the_low_water_mark_is_of_slots_that_could_not_be_had),
 		cmocka_unit_test(thirty_two_readers_each_get_their_own),
 		cmocka_unit_test(readers_get_no_writable_mapping),
 		cmocka_unit_test(a_sealed_ring_cannot_be_truncated_or_remapped_by_a_reader),

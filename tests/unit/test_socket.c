@@ -256,7 +256,7 @@ static void a_server_limits_how_long_it_waits_for_lossless_readers(void **state)
 	policy.stall_ns = 5000000; /* less than allowed */
 	pid = start_peer(policy, ready, hold);
 	serve_peer(&f, server, ready[0]);
-	assert_int_equal(weir_ring_end_stats(f.ring, 0, &end), 0);
+	assert_int_equal(weir_ring_end_stats(f.ring, 1, &end), 0);
 	assert_int_equal(end.policy.stall_ns, 5000000);
 	end_peer(pid, ready);
 	weir_server_free(&server);

@@ -159,7 +159,7 @@ static void a_pin_that_is_given_up_rings_the_waiting_writer(void **state)
 
 static void what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all(void **state)
 {
-	for (int kind = 0; kind < 3; kind++) {
+	for (int kind = 0; kind < 2; kind++) { /* an end with a socket is given once */
 		struct weir_ring_config config = fixture_config(8);
 		int64_t start_ns;
 		struct fixture f;
@@ -167,11 +167,10 @@ static void what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_an
 
 		config.ends = 1;
 		config.no_semaphores = kind == 1;
-		config.untrusted = kind == 2;
 		fixture_open(&f, &config);
 		fixture_join(&f, LOSSLESS);
 		for (int i = 0; i < 200; i++) {
-			wake_ring(f.writer->end[0].wake_fd, kind == 2);
+			wake_ring(f.writer->end[0].wake_fd, false);
 			if (kind == 0)
 				ring_bell_post(f.writer->end[0].bell);
 		}
@@ -185,7 +184,7 @@ static void what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_an
 			assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
 			assert_int_equal(fixture_try(&f, 0), -EAGAIN);
 		} while (fixture_now_ns() - start_ns < WEIR_WAIT_BOUND_NS / 2 && spurious++ < 10);
-		assert_in_range(spurious, 1, 9);
+		assert_in_range(spurious, kind, 9 * kind); /* the semaphore is as new */
 		fixture_publish_many(&f, 1);
 		fixture_take(&f, 0, 1);
 		fixture_close(&f);
@@ -274,6 +273,30 @@ static void acquire_that_waits_gives_a_frame_or_says_why_not(void **state)
 	fixture_close(&f);
 }
 
+static void a_writer_that_lies_holds_up_nobody_beyond_the_deadline(void **state)
+{
+	struct weir_ring_config silent = config_8;
+	struct weir_frame frame;
+	struct fixture f;
+
+	silent.no_semaphores = true;
+	for (int kind = 0; kind < 2; kind++) {
+		int64_t start_ns = fixture_now_ns();
+
+		fixture_open(&f, kind == 0 ? &config_8 : &silent);
+		fixture_join(&f, LATEST);
+		fixture_publish_many(&f, 1);
+		atomic_store(&f.writer->head->published, 5); /* no such frames */
+		assert_int_equal(
+			weir_reader_acquire_until(f.reader[0], &frame, start_ns + WEIR_WAIT_BOUND_NS), -ETIMEDOUT);
+		assert_true(fixture_now_ns() - start_ns < 20 * (int64_t)WEIR_WAIT_BOUND_NS);
+		assert_int_equal(weir_reader_arm(f.reader[0]), 0); /* a loop sleeps, too */
+		weir_reader_disarm(f.reader[0]);
+		assert_int_equal(weir_reader_wait(f.reader[0], INT64_MIN), -ETIMEDOUT);
+		fixture_close(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +309,7 @@ int main(void)
 		cmocka_unit_test(what_a_predecessor_left_in_a_bell_wakes_its_successor_for_nothing_and_that_is_all),
 		cmocka_unit_test(a_lossless_reader_asleep_on_its_semaphore_learns_of_its_writers_death),
 		cmocka_unit_test(a_semaphore_is_waited_for_no_longer_than_the_deadline),
+		cmocka_unit_test(a_writer_that_lies_holds_up_nobody_beyond_the_deadline),
 		cmocka_unit_test(acquire_that_waits_gives_a_frame_or_says_why_not),
 	};
 

@@ -23,7 +23,8 @@ struct weir_reader;
  * -EINVAL: not a reader's descriptors; -EPROTO: not a ring of this version; -ENOMEM. */
 int weir_reader_open(struct weir_reader **reader, struct weir_ring_fds *fds);
 
-/* Says that the reader left, and unmaps: frames still held become invalid. */
+/* Says that the reader left, and unmaps: frames still held become invalid. In a child of the process that opened it:
+ * only unmaps. */
 void weir_reader_free(struct weir_reader **reader);
 
 const struct weir_format *weir_reader_format(const struct weir_reader *reader);

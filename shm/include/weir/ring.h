@@ -36,7 +36,7 @@ struct weir_ring_config {
 	uint32_t backing;    /* enum weir_backing */
 	uint32_t slot_count; /* default 8; at most WEIR_SLOTS_MAX */
 	uint32_t slot_bytes; /* default format.payload_bytes; rounded up to a page */
-	uint32_t ends;	     /* how many readers can be attached at a time; default 8 */
+	uint32_t ends;	     /* how many readers can be attached at a time; default 8. With untrusted: ever */
 	uint32_t meta_bytes; /* room for metadata with each frame; default 256, at most 65536 */
 	uint32_t loans;	     /* slots that the writer fills or keeps at a time; default 2 */
 	bool untrusted; /* for readers that we did not fork: implies sealed and no_semaphores; they ring and are rung
@@ -63,7 +63,7 @@ struct weir_policy {
 	uint32_t on_stall;  /* enum weir_on_stall */
 	int64_t stall_ns;   /* lossless: how long the writer waits; default 2 s */
 	uint32_t every_nth; /* of all frames only the 1st, n+1st, 2n+1st…; default all */
-	double max_fps;	    /* no more frames a second than this, by capture time (or pts); default all */
+	double max_fps;	    /* no more frames a second than this, by capture time (or pts), from 1e-6 to 1e9; default all */
 	uint8_t async_io;   /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
 };
 
