@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "advertise.h"
+
 #define SLOTS_AUTO_MIN 24 /* five readers with the defaults of weirsrc */
 #define SLOTS_AUTO_MAX 64
 #define ENDS_SPARE     4 /* for readers that left while their process lives on */
@@ -15,7 +17,8 @@ struct serve {
 	struct serve_config config; /* without path */
 	GThread *thread;
 	int wake_fd;
-	GMutex lock; /* guards all below; taken by no callback's caller */
+	int advertisement; /* or -1 */
+	GMutex lock;	   /* guards all below; taken by no callback's caller */
 	GCond changed;
 	struct weir_server *server;
 	struct weir_ring *ring;
@@ -279,6 +282,7 @@ int serve_create(struct serve **serve, const struct serve_config *config, int *o
 
 	made->config = *config;
 	made->config.path = NULL;
+	made->advertisement = -1;
 	g_mutex_init(&made->lock);
 	g_cond_init(&made->changed);
 	made->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -287,6 +291,7 @@ int serve_create(struct serve **serve, const struct serve_config *config, int *o
 		serve_free(&made);
 		return r;
 	}
+	made->advertisement = advertise_path(config->path);
 	made->thread = g_thread_new("weirsink", run, made);
 	*serve = made;
 	return 0;
@@ -309,6 +314,8 @@ void serve_free(struct serve **serve)
 		weir_ring_writer_gone(old->ring);
 	weir_server_free(&old->server);
 	weir_ring_free(&old->ring);
+	if (old->advertisement >= 0)
+		close(old->advertisement);
 	if (old->wake_fd >= 0)
 		close(old->wake_fd);
 	g_cond_clear(&old->changed);

@@ -13,10 +13,10 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 videotestsrc num-buffers=300 ! weirsink socket-path=/tmp/cam0
+ * gst-launch-1.0 videotestsrc ! weirsink socket-path=/tmp/cam0
  * ]| Publishes a test picture. See weirsrc for the other side.
  * |[
- * gst-launch-1.0 audiotestsrc num-buffers=300 ! opusenc ! weirsink socket-path=@microphone
+ * gst-launch-1.0 audiotestsrc is-live=true ! opusenc ! weirsink socket-path=@microphone
  * ]| Any other stream, under an abstract name.
  */
 #include "weirsink.h"

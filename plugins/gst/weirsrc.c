@@ -10,11 +10,14 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 weirsrc socket-path=/tmp/cam0 num-buffers=100 ! videoconvert ! fakesink
+ * gst-launch-1.0 weirsrc socket-path=/tmp/cam0 num-buffers=60 ! videoconvert ! fakesink
  * ]| Shows what `videotestsrc ! weirsink socket-path=/tmp/cam0` publishes (with autovideosink for fakesink).
  * |[
- * gst-launch-1.0 weirsrc socket-path=/tmp/cam0 num-buffers=100 leaky-type=none max-buffers=8 ! videoconvert ! fakesink
- * ]| Every frame: the producer waits for this reader, as long as its own stall-timeout allows.
+ * gst-launch-1.0 weirsrc socket-path=/tmp/cam0 num-buffers=50 leaky-type=none ! filesink location=/tmp/cam0.raw
+ * ]| Records every frame: the producer waits for this reader, as long as its own stall-timeout allows.
+ * |[
+ * gst-launch-1.0 uridecodebin uri=weir:///@microphone?num-buffers=60 ! audioconvert ! fakesink
+ * ]| Any stream, decoded if it is encoded; playbin does the same.
  */
 #include "weirsrc.h"
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#include "deviceprovider.h"
 #include "weirsink.h"
 #include "weirsrc.h"
 
 static gboolean init(GstPlugin *plugin)
 {
 	return gst_element_register(plugin, "weirsink", GST_RANK_NONE, weirsink_get_type()) &&
-	       gst_element_register(plugin, "weirsrc", GST_RANK_PRIMARY, weirsrc_get_type());
+	       gst_element_register(plugin, "weirsrc", GST_RANK_PRIMARY, weirsrc_get_type()) &&
+	       gst_device_provider_register(
+		       plugin, "weirdeviceprovider", GST_RANK_PRIMARY, weirdeviceprovider_get_type());
 }
 
 #define PACKAGE "weir"

@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The elements as their users meet them: gst-inspect-1.0, gst-device-monitor-1.0, and every launch line of the elements'
+# documentation and of the README, verbatim. Prints TAP.
+set -u
+source=$WEIR_SOURCE
+folder=$(mktemp -d)
+GST_PLUGIN_PATH=$WEIR_BUILD/plugins/gst/plugin
+GST_REGISTRY=$folder/registry
+export GST_PLUGIN_PATH GST_REGISTRY
+unset GST_REGISTRY_FORK # scanning in this process would load what others broke
+sinks=
+trap 'kill $sinks 2>/dev/null; rm -rf "$folder" /tmp/cam0.raw' EXIT
+number=0
+
+# result STATUS NAME : prints a TAP line; on failure also the log
+result() {
+	number=$((number + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $number - $2"
+	else
+		echo "not ok $number - $2"
+		sed 's/^/# /' "$folder/log"
+	fi
+}
+
+# has TEXT... : the log has every one of them
+has() {
+	for text in "$@"; do
+		grep -qF -- "$text" "$folder/log" || { echo "no '$text'" >>"$folder/log"; return 1; }
+	done
+}
+
+lines() {
+	sed -n 's/^ \* \(gst-launch-1\.0 .*\)$/\1/p' "$source/plugins/gst/weirsink.c" "$source/plugins/gst/weirsrc.c" |
+		grep "$@"
+	sed -n 's/^    \(gst-launch-1\.0 .*\)$/\1/p' "$source/README.md" | grep weirs | grep "$@"
+}
+
+for element in weirsink weirsrc; do
+	gst-inspect-1.0 "$element" >"$folder/log" 2>&1 &&
+		has "Long-name" "Plugin Details" "Filename" "socket-path" "stats" "Availability: Always" "max-"
+	result $? "gst-inspect-1.0_shows_$element"
+done
+gst-inspect-1.0 weirsrc >"$folder/log" 2>&1
+has "URI handling capabilities" "weir" "leaky-type" "(2): downstream" "timestamp-mode" "reconnect"
+result $? "gst-inspect-1.0_shows_what_weirsrc_can_be_told"
+gst-inspect-1.0 weirsink >"$folder/log" 2>&1
+has "reader-connected" "wait-for-connection" "perms" "num-clients" "shm-size"
+result $? "gst-inspect-1.0_shows_what_weirsink_can_be_told"
+
+# Launch lines that publish run until the end; then they have to stop well. Those of several processes are one line each.
+lines -- weirsink | sort -u >"$folder/sinks"
+while read -r line; do
+	sh -c "exec $line" >"$folder/sink.$number.$(echo "$sinks" | wc -w)" 2>&1 &
+	sinks="$sinks $!"
+done <"$folder/sinks"
+tries=0
+while [ ! -S /tmp/cam0 ] && [ $tries -lt 100 ]; do
+	tries=$((tries + 1))
+	sleep 0.1
+done
+
+tries=0
+until gst-device-monitor-1.0 >"$folder/log" 2>&1 && has "Weir ring /tmp/cam0" "Weir ring @microphone" || [ $tries -ge 20 ]; do
+	tries=$((tries + 1))
+	sleep 0.2
+done
+has "Weir ring /tmp/cam0" "video/x-raw" "Video/Source" "Weir ring @microphone" "audio/x-opus" "Audio/Source" \
+	"gst-launch-1.0 weirsrc socket-path=/tmp/cam0"
+result $? "gst-device-monitor-1.0_lists_live_rings"
+
+lines -v -- weirsink | sort -u >"$folder/sources"
+while read -r line; do
+	timeout 60 sh -c "exec $line" >"$folder/log" 2>&1 </dev/null
+	result $? "$(echo "$line" | tr ' #' '__')"
+done <"$folder/sources"
+
+timeout 60 gst-launch-1.0 playbin uri='weir:///@microphone?num-buffers=50' audio-sink=fakesink >"$folder/log" 2>&1
+result $? "playbin_plays_an_encoded_ring"
+timeout 60 gst-launch-1.0 playbin uri='weir:///tmp/cam0?num-buffers=30' video-sink=fakesink >"$folder/log" 2>&1
+result $? "playbin_plays_a_raw_ring"
+
+status=0
+for pid in $sinks; do
+	kill -INT "$pid"
+	wait "$pid" || status=1
+done
+sinks=
+cat "$folder"/sink.* >"$folder/log"
+result $status "what_published_ends_well"
+[ ! -e /tmp/cam0 ]
+result $? "nothing_is_left"
+gst-device-monitor-1.0 >"$folder/log" 2>&1
+! has "Weir ring /tmp/cam0"
+result $? "gst-device-monitor-1.0_lists_them_no_more"
+echo "1..$number"
