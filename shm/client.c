@@ -33,10 +33,9 @@ static bool is_safe(const struct weir_ring_fds *fds, bool observe)
 
 		if (bell && fds->fd[i] >= 0)
 			return false;
-		if (end && !segment_is_sealed(fds->fd[i], SEGMENT_SEALS_FIXED))
+		if (end && (observe ? fds->fd[i] >= 0 : !segment_is_sealed(fds->fd[i], SEGMENT_SEALS_FIXED)))
 			return false;
-		if (i <= RING_FD_REQUEST && !(observe && i == RING_FD_DATA) &&
-			!segment_is_sealed(fds->fd[i], SEGMENT_SEALS_OURS))
+		if (i <= RING_FD_REQUEST && !segment_is_sealed(fds->fd[i], SEGMENT_SEALS_OURS))
 			return false;
 	}
 	return true;

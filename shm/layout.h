@@ -185,6 +185,12 @@ static inline uint64_t layout_request_bytes(void)
 	return layout_pages(sizeof(struct request));
 }
 
+/* Pages of their own, one for each end. */
+static inline uint64_t layout_view_bytes(const struct geometry *geometry)
+{
+	return (uint64_t)geometry->end_count * LAYOUT_PAGE;
+}
+
 static inline bool policy_filters(const struct weir_policy *policy)
 {
 	return policy->every_nth > 1 || policy->max_fps > 0;

@@ -78,7 +78,9 @@ int weir_ring_space(const struct weir_ring_config *config, uint64_t *needed_byte
 	if (r < 0)
 		return r;
 	*needed_bytes = layout_data_bytes(&geometry) + layout_head_bytes(&geometry) + layout_request_bytes() +
-			(uint64_t)geometry.end_count * LAYOUT_PAGE * (geometry.has_bells ? 2 : 1);
+			layout_view_bytes(&geometry) * (geometry.has_bells ? 2 : 1);
+	if (ring_backing(config) == WEIR_BACKING_SEALED)
+		*needed_bytes += layout_view_bytes(&geometry);
 	*available_bytes = UINT64_MAX;
 	if (ring_backing(config) == WEIR_BACKING_POSIX && statvfs("/dev/shm", &fs) == 0 && fs.f_blocks != 0)
 		*available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -130,6 +132,19 @@ static int create_end(const struct weir_ring *ring, struct ring_end *end)
 	return ring_bell_init(end->bell_fd);
 }
 
+/* Who has a descriptor of an end can open it once more for writing, by /proc/self/fd, read-only as it may be: its
+ * reader must be able to write there, so no seal forbids it. */
+static int create_view(struct weir_ring *ring)
+{
+	uint64_t bytes = layout_view_bytes(&ring->geometry);
+	int r;
+
+	if ((r = create_segment(&ring->view_fd, ring->backing, bytes)) < 0 ||
+		(r = segment_map((void **)&ring->view, ring->view_fd, bytes, true)) < 0)
+		return r;
+	return segment_seal(ring->backing, ring->view_fd, SEGMENT_SEALS_OURS);
+}
+
 static int create_objects(struct weir_ring *ring)
 {
 	const struct geometry *geometry = &ring->geometry;
@@ -147,6 +162,8 @@ static int create_objects(struct weir_ring *ring)
 		(r = create_wake(&ring->space_eventfd, NULL)) < 0)
 		return r;
 	ring->request->geometry = *geometry;
+	if (ring->backing == WEIR_BACKING_SEALED && (r = create_view(ring)) < 0)
+		return r;
 	for (uint32_t i = 0; i < geometry->end_count; i++)
 		if ((r = create_end(ring, &ring->end[i])) < 0)
 			return r;
@@ -159,7 +176,7 @@ struct weir_ring *ring_alloc(void)
 
 	if (made == NULL)
 		return NULL;
-	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = -1;
+	made->data_fd = made->head_fd = made->request_fd = made->space_eventfd = made->view_fd = -1;
 	for (uint32_t i = 0; i < WEIR_READERS_MAX; i++)
 		made->end[i].fd = made->end[i].bell_fd = made->end[i].wake_fd = made->end[i].peer_fd = -1;
 	return made;
@@ -201,6 +218,8 @@ void weir_ring_free(struct weir_ring **ring)
 	}
 	segment_unmap(old->head, layout_head_bytes(&old->geometry));
 	segment_unmap(old->request, layout_request_bytes());
+	segment_unmap(old->view, layout_view_bytes(&old->geometry));
+	segment_close(&old->view_fd);
 	segment_close(&old->data_fd);
 	segment_close(&old->head_fd);
 	segment_close(&old->request_fd);

@@ -17,7 +17,8 @@ enum ring_end_fd { RING_END_FD_END, RING_END_FD_BELL, RING_END_FD_WAKE, RING_END
 
 #define RING_STALL_DEFAULT_NS INT64_C(2000000000)
 
-/* The supervisor's side. An observer has only head, request and the ends' maps, all read-only. */
+/* The supervisor's side. An observer has only head, request and the maps of the ends (in a sealed ring of their copies
+ * in view), all read-only. */
 struct ring_end {
 	uint64_t id;   /* of the last attachment; 0: never used */
 	bool attached; /* not reaped yet */
@@ -34,6 +35,8 @@ struct weir_ring {
 	uint32_t backing;
 	uint64_t next_id;
 	int data_fd, head_fd, request_fd, space_eventfd;
+	int view_fd;		 /* sealed: what observers get instead of the ends, else -1 */
+	uint8_t *view;		 /* writable: ours; a page for each end */
 	struct head *head;	 /* read-only */
 	struct request *request; /* writable: ours */
 	struct ring_end end[WEIR_READERS_MAX];

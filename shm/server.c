@@ -39,10 +39,30 @@ static void look_after(struct weir_server *server, struct peer *peer, int64_t no
 		server_died(server, peer);
 }
 
+static bool any_observer(const struct weir_server *server)
+{
+	for (uint32_t i = 0; i < PEERS_MAX; i++)
+		if (server->peer[i].hello && server->peer[i].want.observe)
+			return true;
+	return false;
+}
+
+/* When to do so again; 0: there is nobody to show them to. */
+static int64_t show_counters(struct weir_server *server, int64_t now_ns)
+{
+	if (server->ring == NULL || !any_observer(server))
+		return 0;
+	if (now_ns >= server->show_ns) {
+		weir_ring_show(server->ring);
+		server->show_ns = now_ns + WEIR_WAIT_BOUND_NS;
+	}
+	return server->show_ns;
+}
+
 /* The timer runs while there is somebody to look after. */
 static void look_after_peers(struct weir_server *server)
 {
-	int64_t now_ns = clock_now_ns(), first_ns = 0;
+	int64_t now_ns = clock_now_ns(), first_ns = show_counters(server, now_ns);
 	struct itimerspec at = { 0 };
 
 	for (uint32_t i = 0; i < PEERS_MAX; i++) {

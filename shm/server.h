@@ -30,6 +30,7 @@ struct weir_server {
 	struct weir_server_config config;
 	struct listen listen;
 	int epoll, timer;
+	int64_t show_ns;	/* when observers are shown the counters again */
 	struct weir_ring *ring; /* borrowed */
 	struct weir_server_stats stats;
 	uint64_t peers; /* so far */

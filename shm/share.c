@@ -94,17 +94,31 @@ void weir_ring_fds_close(struct weir_ring_fds *fds)
 	fds->count = 0;
 }
 
+void weir_ring_show(struct weir_ring *ring)
+{
+	for (uint32_t i = 0; ring->view != NULL && i < ring->geometry.end_count; i++) {
+		_Atomic uint64_t *from = (_Atomic uint64_t *)(void *)ring->end[i].map;
+		_Atomic uint64_t *to = (_Atomic uint64_t *)(void *)(ring->view + (size_t)i * LAYOUT_PAGE);
+
+		for (size_t k = 0; k < sizeof(struct end) / sizeof(*to); k++)
+			atomic_store_explicit(
+				&to[k], atomic_load_explicit(&from[k], memory_order_relaxed), memory_order_relaxed);
+	}
+}
+
+/* The view, where there is one, stands in the place of the data, which no observer gets. */
 int weir_ring_observer_fds(struct weir_ring *ring, struct weir_ring_fds *fds)
 {
 	struct weir_ring_fds made = { .role = RING_ROLE_OBSERVER };
 	int r;
 
-	share_nothing(&made);
-	if ((r = share(&made, ring->head_fd, true)) < 0 || (r = share(&made, ring->request_fd, true)) < 0)
+	weir_ring_show(ring);
+	if ((r = share(&made, ring->view_fd, true)) < 0 || (r = share(&made, ring->head_fd, true)) < 0 ||
+		(r = share(&made, ring->request_fd, true)) < 0)
 		goto fail;
 	share_nothing(&made);
 	for (uint32_t i = 0; i < ring->geometry.end_count; i++) {
-		r = share(&made, ring->end[i].fd, true);
+		r = share(&made, ring->view != NULL ? -1 : ring->end[i].fd, true);
 		if (r < 0)
 			goto fail;
 		share_nothing(&made);
@@ -114,6 +128,25 @@ int weir_ring_observer_fds(struct weir_ring *ring, struct weir_ring_fds *fds)
 	return 0;
 fail:
 	weir_ring_fds_close(&made);
+	return r;
+}
+
+static int observe_ends(struct weir_ring *ring, const struct weir_ring_fds *fds)
+{
+	uint8_t *view;
+	int r;
+
+	if (fds->fd[RING_FD_DATA] >= 0) {
+		r = segment_map((void **)&view, fds->fd[RING_FD_DATA], layout_view_bytes(&ring->geometry), false);
+		/* Page by page, because so they are unmapped. */
+		for (uint32_t i = 0; r == 0 && i < ring->geometry.end_count; i++)
+			ring->end[i].map = (struct end *)(void *)(view + (size_t)i * LAYOUT_PAGE);
+		return r;
+	}
+	r = 0;
+	for (uint32_t i = 0; r == 0 && i < ring->geometry.end_count; i++)
+		r = segment_map(
+			(void **)&ring->end[i].map, fds->fd[RING_FD_ENDS + RING_END_FDS * i], LAYOUT_PAGE, false);
 	return r;
 }
 
@@ -127,10 +160,7 @@ static int observe(struct weir_ring *ring, const struct weir_ring_fds *fds)
 	if (layout_check(&ring->geometry) < 0 || fds->count != RING_FD_ENDS + RING_END_FDS * ring->geometry.end_count)
 		return -EPROTO;
 	r = segment_map((void **)&ring->head, fds->fd[RING_FD_HEAD], layout_head_bytes(&ring->geometry), false);
-	for (uint32_t i = 0; r == 0 && i < ring->geometry.end_count; i++)
-		r = segment_map(
-			(void **)&ring->end[i].map, fds->fd[RING_FD_ENDS + RING_END_FDS * i], LAYOUT_PAGE, false);
-	return r;
+	return r == 0 ? observe_ends(ring, fds) : r;
 }
 
 int weir_ring_observe(struct weir_ring **ring, struct weir_ring_fds *fds)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring_fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "reader.h"
 
@@ -82,7 +86,7 @@ static void an_observer_sees_the_counters_and_cannot_write(void **state)
 	fixture_open(&f, &config_16);
 	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_DROP_OLDEST, .depth = 2 });
 	assert_int_equal(weir_ring_observer_fds(f.ring, &fds), 0);
-	assert_int_equal(fds.fd[0], -1); /* no pictures */
+	assert_int_equal(fds.fd[0], -1); /* no pictures, no view: the ends themselves */
 	assert_int_equal(weir_ring_observe(&observer, &fds), 0);
 	fixture_publish_many(&f, 5);
 	fixture_take(&f, 0, 4);
@@ -100,6 +104,60 @@ static void an_observer_sees_the_counters_and_cannot_write(void **state)
 	assert_int_equal(weir_ring_writer_fds(f.ring, &fds), 0);
 	assert_int_equal(weir_ring_observe(&observer, &fds), -EINVAL);
 	fixture_close(&f);
+}
+
+/* Whatever of the descriptors can be opened once more for writing, none can be mapped or written so. */
+static void assert_nothing_writable(const struct weir_ring_fds *fds)
+{
+	for (uint32_t i = 0; i < fds->count; i++) {
+		char path[64];
+		int fd;
+
+		if (fds->fd[i] < 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fds->fd[i]);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+		assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+		assert_int_equal(ftruncate(fd, 0), -1);
+		close(fd);
+	}
+}
+
+static void a_sealed_rings_observer_gets_copies_and_nothing_to_reopen(void **state)
+{
+	struct weir_ring_config config = config_16;
+	struct weir_end_stats end;
+	struct weir_ring *observer;
+	struct weir_ring_fds fds;
+	struct fixture f;
+
+	for (int untrusted = 0; untrusted < 2; untrusted++) {
+		config.backing = WEIR_BACKING_SEALED;
+		config.untrusted = untrusted != 0;
+		fixture_open(&f, &config);
+		for (int i = 0; i < 2; i++)
+			fixture_join(&f, DROP_OLDEST_3);
+		fixture_publish_many(&f, 5);
+		fixture_take(&f, 1, 3);
+		assert_int_equal(weir_ring_observer_fds(f.ring, &fds), 0);
+		assert_nothing_writable(&fds);
+		assert_int_equal(weir_ring_observe(&observer, &fds), 0);
+		assert_int_equal(weir_ring_end_stats(observer, f.end[0], &end), 0);
+		assert_int_equal(end.delivered, 0);
+		assert_int_equal(weir_ring_end_stats(observer, f.end[1], &end), 0);
+		assert_int_equal(end.delivered, 1);
+		fixture_acquire(&f, 1, 4);
+		weir_ring_show(f.ring);
+		assert_int_equal(weir_ring_end_stats(observer, f.end[1], &end), 0);
+		assert_int_equal(end.delivered, 2);
+		assert_int_equal(end.cursor, 5);
+		assert_int_equal(end.held, 1);
+		weir_ring_free(&observer);
+		fixture_close(&f);
+	}
 }
 
 static void a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped(void **state)
@@ -223,6 +281,7 @@ int main(void)
 		cmocka_unit_test(metadata_travels_with_its_frame),
 		cmocka_unit_test(the_latency_histogram_counts_from_capture_to_acquire),
 		cmocka_unit_test(an_observer_sees_the_counters_and_cannot_write),
+		cmocka_unit_test(a_sealed_rings_observer_gets_copies_and_nothing_to_reopen),
 		cmocka_unit_test(a_reader_that_did_asynchronous_io_keeps_its_pins_when_reaped),
 		cmocka_unit_test(a_wait_that_spins_delivers_and_counts_nothing),
 		cmocka_unit_test(a_frame_that_comes_by_the_cadence_is_found_spinning),

@@ -197,6 +197,10 @@ static void space_is_unlimited_where_nobody_says_how_much_there_is(void **state)
 	config.untrusted = true; /* implies memfds, and no semaphores */
 	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
 	assert_int_equal(available, UINT64_MAX);
+	assert_int_equal(needed, with_bells); /* but copies for observers */
+	config.untrusted = false;
+	config.no_semaphores = true;
+	assert_int_equal(weir_ring_space(&config, &needed, &available), 0);
 	assert_true(needed < with_bells);
 }
 

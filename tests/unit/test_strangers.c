@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "handover.h"
+#include "ring.h"
 
 static void a_policy_that_does_not_fit_is_refused_with_the_reason(void **state)
 {
@@ -293,6 +294,39 @@ static void another_user_is_refused_unless_that_is_wanted(void **state)
 	fixture_close(&f);
 }
 
+static void an_observer_is_shown_what_the_readers_count(void **state)
+{
+	struct handover message = { .type = HANDOVER_HELLO, .observe = 1 };
+	struct weir_server_config server_config = { .path = path };
+	struct weir_ring_fds fds = { 0 };
+	struct weir_end_stats end = { 0 };
+	struct weir_server *server;
+	struct weir_ring *observer;
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f, &config_16);
+	fixture_join(&f, LATEST);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	fd = connect_raw();
+	assert_int_equal(handover_send(fd, &message, NULL), 0);
+	SERVE_UNTIL(server, poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1);
+	assert_int_equal(handover_receive(fd, &message, &fds), 0);
+	for (uint32_t i = RING_FD_ENDS; i < fds.count; i++)
+		assert_int_equal(fds.fd[i], -1); /* a reader's page could be opened once more, for writing */
+	assert_int_equal(weir_ring_observe(&observer, &fds), 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		fixture_publish_many(&f, 1);
+		fixture_take(&f, 0, i);
+		SERVE_UNTIL(server, weir_ring_end_stats(observer, f.end[0], &end) == 0 && end.delivered == i);
+	}
+	weir_ring_free(&observer);
+	close(fd);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
 static void a_peer_that_hung_up_is_forgotten_with_the_ring(void **state)
 {
 	struct weir_server_config server_config = { .path = path };
@@ -330,6 +364,7 @@ int main(void)
 		cmocka_unit_test(a_peer_that_goes_before_its_answer_takes_no_end),
 		cmocka_unit_test(a_crowd_is_told_that_there_is_no_room),
 		cmocka_unit_test(another_user_is_refused_unless_that_is_wanted),
+		cmocka_unit_test(an_observer_is_shown_what_the_readers_count),
 		cmocka_unit_test(a_peer_that_hung_up_is_forgotten_with_the_ring),
 	};
 

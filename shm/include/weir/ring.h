@@ -26,7 +26,8 @@ extern "C" {
 struct weir_ring;
 
 enum weir_backing {
-	WEIR_BACKING_POSIX = 0,	 /* shm_open, unlinked at once: for processes that we forked and that drop the fds */
+	WEIR_BACKING_POSIX = 0,	 /* shm_open, unlinked at once: for processes that we forked and that drop the fds.
+				  * Who keeps one can open it once more for writing: only for those that we trust */
 	WEIR_BACKING_SEALED = 1, /* memfd: truncating, punching and writable remapping by a peer fail */
 };
 
@@ -120,8 +121,13 @@ void weir_ring_writer_gone(struct weir_ring *ring);
 
 void weir_ring_fds_close(struct weir_ring_fds *fds);
 
-/* Descriptors for a third process that only looks at the counters. The caller owns them. -EMFILE. */
+/* Descriptors for a third process that only looks at the counters. The caller owns them. -EMFILE. A posix ring's
+ * observer is trusted: it could open them once more for writing, by /proc/self/fd. That of a sealed ring gets copies of
+ * what the readers count, as they were at the last weir_ring_show(), and nothing that can be written. */
 int weir_ring_observer_fds(struct weir_ring *ring, struct weir_ring_fds *fds);
+
+/* Brings the copies up to date: call it now and then while there are observers. Does not block. */
+void weir_ring_show(struct weir_ring *ring);
 
 /* Opens a ring for looking: of all functions here only free, format, generation, stats and end_stats may be called on
  * it. Takes over the descriptors. -EINVAL: not an observer's; -EPROTO: not a ring of this version; -ENOMEM. */

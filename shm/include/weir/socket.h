@@ -43,7 +43,8 @@ void weir_server_free(struct weir_server **server);
 void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring);
 
 /* Poll the fd for POLLIN, then dispatch, which does not block. It reaps the ends of peers that died, withdraws the
- * cursors of those that hung up, and drops those that break the rules. The fd is the server's. */
+ * cursors of those that hung up, drops those that break the rules, and shows observers the readers' counters
+ * (weir_ring_show()). The fd is the server's. */
 int weir_server_fd(const struct weir_server *server);
 void weir_server_dispatch(struct weir_server *server);
 
@@ -69,7 +70,8 @@ struct weir_client;
 
 struct weir_client_config {
 	const char *path; /* as above */
-	bool observe;	  /* look at the counters only: weir_client_take_observer() */
+	bool observe;	  /* look at the counters only: weir_client_take_observer(). The readers' are copies, which the
+			   * server brings up to date every WEIR_WAIT_BOUND_NS */
 	struct weir_policy policy;
 };
 
