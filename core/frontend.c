@@ -317,7 +317,7 @@ static void stop_all(struct weir_frontend *frontend)
 		weir_child_stop(child);
 	}
 	bound_ns += clock_ns();
-	while (!all_ended(frontend) || frontend->orphans > 0)
+	while (!all_ended(frontend) || frontend->orphans > 0 || frontend->unanswered > 0)
 		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
 			break;
 }

@@ -129,6 +129,7 @@ struct weir_frontend {
 	bool burials; /* a child or a pool is to be freed */
 	struct loop_timer kick, tick, user_tick, zygote_deadline;
 	struct loop_source zygote_death, zygote_control, signals;
+	uint32_t unanswered; /* orders that the zygote has */
 	int signal_fd;
 	sigset_t old_signals;
 	bool dispatching, muted;

@@ -162,6 +162,7 @@ void process_look(void *data)
 	final = child->exit_final || (!success && is_poisoned(child, position, reason));
 	process_release(child);
 	orphans_expect(child->frontend, pid);
+	orphans_tick(child->frontend); /* mostly there are none: at once, then */
 	stream_child_dead(child);
 	control_fail_call(child);
 	if (child->owner != NULL && child->owner->dead != NULL)

@@ -79,10 +79,12 @@ static int send_order(struct weir_child *child)
 		order->cgroups = (uint32_t)(count - ZYGOTE_FDS);
 		r = zygote_send(order, theirs, (size_t)count);
 	}
-	if (r == 0)
+	if (r == 0) {
 		child->spawning = order->id;
-	else
+		child->frontend->unanswered++;
+	} else {
 		process_release(child);
+	}
 	close_all(theirs, count);
 	explicit_bzero(order, sizeof(*order));
 	free(order);
@@ -173,31 +175,36 @@ static void begin(struct weir_child *child, int pid)
 	stream_child_spawned(child);
 }
 
+static struct weir_child *find(struct weir_frontend *frontend, uint32_t id)
+{
+	for (struct weir_child *child = frontend->first_child; child != NULL; child = child->next)
+		if (child->spawning == id)
+			return child;
+	return NULL;
+}
+
 void spawn_answered(struct weir_frontend *frontend, const struct zygote_answer *answer)
 {
-	struct weir_child *found = NULL;
-	bool more = false;
+	struct weir_child *child;
 
 	frontend_kick(frontend); /* it has room for another order */
-	for (struct weir_child *child = frontend->first_child; child != NULL; child = child->next) {
-		if (answer->id != 0 && child->spawning == answer->id)
-			found = child;
-		else
-			more |= child->spawning != 0;
-	}
-	frontend->zygote_deadline.due_ns = more ? clock_ns() + ANSWER_NS : CLOCK_NEVER;
+	if (answer->id != 0 && frontend->unanswered > 0)
+		frontend->unanswered--;
+	frontend->zygote_deadline.due_ns = frontend->unanswered > 0 ? clock_ns() + ANSWER_NS : CLOCK_NEVER;
 	if (answer->id == 0)
 		return; /* it has become ready */
-	if (found == NULL && answer->status == 0)
+	child = find(frontend, answer->id);
+	if (child == NULL && answer->status == 0)
 		disown(frontend, answer->pid); /* nobody waits for it any more */
-	else if (found != NULL && answer->status == 0)
-		begin(found, answer->pid);
-	else if (found != NULL)
-		fail(found, answer->text);
+	else if (child != NULL && answer->status == 0)
+		begin(child, answer->pid);
+	else if (child != NULL)
+		fail(child, answer->text);
 }
 
 void spawn_zygote_gone(struct weir_frontend *frontend)
 {
+	frontend->unanswered = 0;
 	for (struct weir_child *child = frontend->first_child; child != NULL; child = child->next) {
 		if (child->spawning == 0)
 			continue;

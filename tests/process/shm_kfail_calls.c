@@ -15,7 +15,7 @@ long calls, fails_at;
 const char *failed;
 int failed_errno;
 
-static bool must_fail(const char *name, int error)
+bool must_fail(const char *name, int error)
 {
 	if (fails_at == 0 || ++calls != fails_at)
 		return false;
@@ -23,14 +23,6 @@ static bool must_fail(const char *name, int error)
 	errno = failed_errno = error;
 	return true;
 }
-
-#define WRAP(type, name, failure, error, parameters, arguments)                                                        \
-	type __real_##name parameters;                                                                                 \
-	type __wrap_##name parameters;                                                                                 \
-	type __wrap_##name parameters                                                                                  \
-	{                                                                                                              \
-		return must_fail(#name, error) ? (failure) : __real_##name arguments;                                  \
-	}
 
 WRAP(void *, calloc, NULL, ENOMEM, (size_t count, size_t bytes), (count, bytes))
 WRAP(void *, mmap64, MAP_FAILED, ENOMEM, (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),

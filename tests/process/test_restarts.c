@@ -8,7 +8,7 @@
 
 /* Nothing may grow with the number of restarts. */
 
-#define RESTARTS 200
+#define RESTARTS 60
 
 struct holdings {
 	int fds, maps, children;
@@ -104,6 +104,44 @@ static void restarts_of_a_child_leave_nothing_behind(void **state)
 	assert_same(&before);
 }
 
+/* Resident memory of this process in KiB. */
+static long resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+	fclose(file);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void starts_and_stops_leave_nothing_behind(void **state)
+{
+	int cycles = getenv("WEIR_LONG") != NULL ? 10000 : 200;
+	struct fixture *fixture = *state;
+	struct weir_child *child = fixture_add(fixture, (struct weir_child_config){ .backend = "obedient" });
+	struct holdings before;
+	long kib = 0;
+
+	fixture_await(fixture, child, WEIR_CHILD_RUNNING);
+	before = hold();
+	for (int i = 0; i < cycles; i++) {
+		if (i == cycles / 10)
+			kib = resident_kib();
+		weir_child_stop(child);
+		fixture_await(fixture, child, WEIR_CHILD_DONE);
+		assert_int_equal(weir_child_start(child), 0);
+		fixture_await(fixture, child, WEIR_CHILD_RUNNING);
+	}
+	fixture_run(fixture, SECOND / 5);
+	assert_same(&before);
+	printf("# %d starts and stops: %ld KiB more than after a tenth of them\n", cycles, resident_kib() - kib);
+#ifndef __SANITIZE_ADDRESS__ /* it keeps what was freed */
+	assert_true(resident_kib() - kib < 1024);
+#endif
+}
+
 static void restarts_of_writer_and_readers_leave_nothing_behind(void **state)
 {
 	static const struct weir_policy policy = { .mode = WEIR_POLICY_LATEST };
@@ -172,6 +210,7 @@ int main(void)
 	const struct weir_init_config init = { .backends = backends };
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(restarts_of_a_child_leave_nothing_behind),
+		WITH_FRONTEND(starts_and_stops_leave_nothing_behind),
 		WITH_FRONTEND(restarts_of_writer_and_readers_leave_nothing_behind),
 		cmocka_unit_test(frontends_leave_nothing_behind),
 	};

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* Row 20: every call for a resource fails once in the frontend, the k-th for all k, and every fork in the zygote. Each
+ * time there must be a clean error or, when what failed is done again, none; and nothing may be left. */
+#include "process.h"
+#include "shm_kfail.h"
+#include "stream_backends.h"
+#include "test_backends.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#define PATIENCE_NS (10 * SECOND)
+
+/* --- forks, in the zygote ---------------------------------------------------------------------------------------- */
+
+static volatile int *forks_to_fail; /* shared with the zygote */
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+	if (forks_to_fail != NULL && *forks_to_fail > 0 && --*forks_to_fail == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_fork();
+}
+
+/* --- what is held ------------------------------------------------------------------------------------------------ */
+
+static int count_entries(const char *path)
+{
+	DIR *directory = opendir(path);
+	int count = 0;
+
+	assert_non_null(directory);
+	while (readdir(directory) != NULL)
+		count++;
+	closedir(directory);
+	return count;
+}
+
+static int count_maps(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[1024];
+	int count = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		count += strstr(line, "rw-s") != NULL || strstr(line, "r--s") != NULL;
+	fclose(file);
+	return count;
+}
+
+static int count_children(void)
+{
+	char path[64];
+	FILE *file;
+	int count = 0, pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	file = fopen(path, "re");
+	assert_non_null(file);
+	while (fscanf(file, "%d", &pid) == 1)
+		count++;
+	fclose(file);
+	return count;
+}
+
+/* --- the operations ---------------------------------------------------------------------------------------------- */
+
+static struct weir_frontend *frontend;
+
+static void on_event(void *data, const struct weir_event *event)
+{
+}
+
+static int start(struct weir_child **child, const char *backend, const char *args)
+{
+	return weir_child_add(frontend, child,
+		&(struct weir_child_config){ .name = backend, .backend = backend, .args = args, .intensity = 64 });
+}
+
+static bool is_settled(const struct weir_child *child)
+{
+	enum weir_child_state state = weir_child_state(child);
+
+	return state == WEIR_CHILD_RUNNING || state == WEIR_CHILD_FAILED;
+}
+
+/* 0: it works, perhaps at the second attempt; else an error that somebody was told. */
+static int live(void)
+{
+	int64_t end_ns = now_ns() + PATIENCE_NS;
+	struct weir_child *child;
+	int r = start(&child, "obedient", NULL);
+
+	if (r < 0)
+		return r;
+	while (!is_settled(child) && now_ns() < end_ns)
+		weir_frontend_dispatch(frontend, end_ns);
+	assert_true(is_settled(child));
+	if (weir_child_state(child) == WEIR_CHILD_FAILED)
+		return -ECHILD;
+	return weir_child_call(child, ORDER_STATUS, NULL, 0, NULL, NULL, end_ns);
+}
+
+static int flow(void)
+{
+	static const struct weir_policy latest = { .mode = WEIR_POLICY_LATEST };
+	struct weir_stream_config config = { .name = "s" };
+	int64_t end_ns = now_ns() + PATIENCE_NS;
+	struct weir_stream_stats stats = { 0 };
+	struct weir_stream *stream;
+	struct weir_child *reader;
+	uint32_t input;
+	int r = start(&config.writer, "source", "0 1000 0 0");
+
+	if (r == 0)
+		r = start(&reader, "sink", "eventfd");
+	if (r == 0)
+		r = weir_stream_create(frontend, &stream, &config);
+	if (r == 0)
+		r = weir_stream_add_reader(stream, reader, &latest, &input);
+	if (r < 0)
+		return r;
+	while (stats.published < 3 && weir_stream_state(stream) != WEIR_STREAM_FAILED && now_ns() < end_ns) {
+		weir_frontend_dispatch(frontend, now_ns() + SECOND / 100);
+		weir_stream_stats(stream, &stats);
+	}
+	assert_true(now_ns() < end_ns);
+	return weir_stream_state(stream) == WEIR_STREAM_FAILED ? -EPIPE : 0;
+}
+
+static int run(int (*operation)(void), long at, int forks)
+{
+	int r;
+
+	calls = 0;
+	failed = NULL;
+	*forks_to_fail = forks;
+	fails_at = at;
+	r = weir_frontend_create(&frontend, &(struct weir_frontend_config){ .event = on_event });
+	if (r == 0)
+		r = operation();
+	else
+		assert_null(frontend);
+	*forks_to_fail = 0;
+	fails_at = 0;
+	weir_frontend_free(&frontend);
+	return r;
+}
+
+static void sweep(int (*operation)(void))
+{
+	int fds, maps, children, refused = 0;
+	long k;
+
+	assert_int_equal(run(operation, 0, 0), 0);
+	fds = count_entries("/proc/self/fd");
+	maps = count_maps();
+	children = count_children();
+	for (k = 1; k == 1 || failed != NULL; k++) {
+		int r = run(operation, k, 0);
+
+		refused += r < 0;
+		if (count_entries("/proc/self/fd") != fds || count_maps() != maps || count_children() != children)
+			fail_msg("call %ld (%s): %d descriptors, %d mappings, %d children; before %d, %d, %d", k,
+				failed != NULL ? failed : "none", count_entries("/proc/self/fd"), count_maps(),
+				count_children(), fds, maps, children);
+	}
+	assert_true(k > 30);
+	printf("# %ld calls failed, one at a time: %d times there was an error, else it worked\n", k - 2, refused);
+	for (int i = 1; i <= 4; i++) { /* two for each process */
+		assert_int_equal(run(operation, 0, i), 0);
+		assert_int_equal(count_children(), children);
+	}
+	assert_int_equal(run(operation, 0, 0), 0);
+}
+
+static void a_child_survives_the_failure_of_any_call(void **state)
+{
+	sweep(live);
+}
+
+static void a_stream_survives_the_failure_of_any_call(void **state)
+{
+	sweep(flow);
+}
+
+int main(void)
+{
+	static const struct weir_backend *backends[8];
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_child_survives_the_failure_of_any_call),
+		cmocka_unit_test(a_stream_survives_the_failure_of_any_call),
+	};
+	size_t count = 0;
+
+	for (size_t i = 0; test_backends[i] != NULL; i++)
+		backends[count++] = test_backends[i];
+	for (size_t i = 0; stream_backends[i] != NULL; i++)
+		backends[count++] = stream_backends[i];
+	forks_to_fail = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (forks_to_fail == MAP_FAILED || weir_init(&(struct weir_init_config){ .backends = backends }) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
