@@ -207,6 +207,8 @@ void spawn_zygote_gone(struct weir_frontend *frontend);
 void watch_init(struct weir_child *child);
 /* It runs from now on. */
 void watch_begin(struct weir_child *child);
+/* Memory of its own, without rings and files; 0: unknown. */
+uint64_t watch_own_bytes(int pid);
 
 /* --- control.c --- */
 void control_readable(void *child);

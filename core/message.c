@@ -46,7 +46,9 @@ int message_next(struct message_parser *parser, struct weir_message *message)
 	if (parser->used < sizeof(header))
 		return 0;
 	memcpy(&header, parser->buffer, sizeof(header));
-	if (header.magic != MESSAGE_MAGIC || header.version != MESSAGE_VERSION || header.size > WEIR_MESSAGE_BYTES_MAX)
+	/* A status is made an error number by turning its sign, which that one does not take. */
+	if (header.magic != MESSAGE_MAGIC || header.version != MESSAGE_VERSION ||
+		header.size > WEIR_MESSAGE_BYTES_MAX || header.status == INT32_MIN)
 		return -EPROTO;
 	if (parser->used < sizeof(header) + header.size)
 		return 0;

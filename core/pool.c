@@ -100,17 +100,10 @@ static void send_job(struct weir_pool *pool, struct pool_worker *worker, const s
 }
 
 /* The number of the job goes along: when the signal arrives another job may run. */
-static void tell_late(struct weir_child *child, uint32_t ticket)
+static void tell_late(const struct weir_child *child, uint32_t ticket)
 {
-	siginfo_t info = { .si_signo = SIGUSR1, .si_code = SI_QUEUE };
-
-	info.si_pid = getpid();
-	info.si_uid = getuid();
-	info.si_value.sival_int = (int)ticket;
-	if (child->pidfd >= 0)
-		pidfd_send_signal(child->pidfd, SIGUSR1, &info, 0);
-	else if (child->pid > 0)
-		sigqueue(child->pid, SIGUSR1, info.si_value);
+	if (child->pid > 0) /* not reaped: it cannot mean another process */
+		sigqueue(child->pid, SIGUSR1, (union sigval){ .sival_int = (int)ticket });
 }
 
 static void leave(struct weir_pool *pool, struct pool_worker *worker)
@@ -155,28 +148,6 @@ static void pump(void *data)
 
 /* --- what workers do --------------------------------------------------------------------------------------------- */
 
-/* Memory of its own: rings and the program's pages are shared. */
-static uint64_t own_bytes(int pid)
-{
-	unsigned long resident = 0, shared = 0;
-	char path[32], text[128];
-	ssize_t got = -1;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		got = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	if (got <= 0)
-		return 0;
-	text[got] = '\0';
-	if (sscanf(text, "%*u %lu %lu", &resident, &shared) != 2 || shared > resident)
-		return 0;
-	return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Its deaths count no more. */
 static void forgive(struct weir_child *child)
 {
@@ -194,7 +165,7 @@ static int take_reply(struct weir_child *child, const struct weir_message *messa
 	if (r < 0)
 		return r;
 	forgive(child); /* it is good for something */
-	if (pool->jobs.config.max_bytes > 0 && own_bytes(child->pid) > pool->jobs.config.max_bytes)
+	if (pool->jobs.config.max_bytes > 0 && watch_own_bytes(child->pid) > pool->jobs.config.max_bytes)
 		pool->jobs.worker[worker->index].recycle = true;
 	pool_kick(pool);
 	if (r == 1)

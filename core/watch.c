@@ -19,8 +19,7 @@ static uint64_t load(const _Atomic uint64_t *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* Memory of its own, without rings and files; 0: unknown. */
-static uint64_t own_bytes(int pid)
+uint64_t watch_own_bytes(int pid)
 {
 	unsigned long long resident, shared;
 	char path[64], text[128];
@@ -95,7 +94,7 @@ static void look(void *data)
 		return;
 	child->watch.due_ns = now_ns + child->watch_ns;
 	if (child->config.limits.memory_bytes != 0 || child->config.recycle_bytes != 0)
-		bytes = own_bytes(child->pid);
+		bytes = watch_own_bytes(child->pid);
 	if (!is_hung(child, now_ns) && !is_too_big(child, bytes))
 		recycle_if_due(child, now_ns, bytes);
 }

@@ -66,7 +66,7 @@ static void violations_are_refused(void **state)
 {
 	uint8_t bytes[64];
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct message_header header = { .magic = MESSAGE_MAGIC, .version = MESSAGE_VERSION, .type = 300 };
 		struct message_parser parser;
 		struct weir_message message;
@@ -77,6 +77,8 @@ static void violations_are_refused(void **state)
 			header.version++;
 		if (i == 2)
 			header.size = WEIR_MESSAGE_BYTES_MAX + 1;
+		if (i == 3)
+			header.status = INT32_MIN;
 		memset(bytes, 0, sizeof(bytes));
 		memcpy(bytes, &header, sizeof(header));
 		message_parser_init(&parser);
