@@ -11,7 +11,7 @@
 static struct run run;
 static char directory[] = "/tmp/weir-readme-XXXXXX", library[64];
 
-/* The README's only C block, as a file of its own. */
+/* The README's first C block, as a file of its own. */
 static void extract(const char *path)
 {
 	char readme[4096], line[4096];
@@ -25,6 +25,8 @@ static void extract(const char *path)
 	assert_non_null(to);
 	while (fgets(line, sizeof(line), from) != NULL) {
 		if (strncmp(line, "```", 3) == 0) {
+			if (lines > 0)
+				break;
 			inside = strcmp(line, "```c\n") == 0;
 		} else if (inside) {
 			fputs(line, to);

@@ -31,10 +31,11 @@ has() {
 	done
 }
 
+# Every launch line. Here is no screen: what would be shown is counted.
 lines() {
-	sed -n 's/^ \* \(gst-launch-1\.0 .*\)$/\1/p' "$source/plugins/gst/weirsink.c" "$source/plugins/gst/weirsrc.c" |
-		grep "$@"
-	sed -n 's/^    \(gst-launch-1\.0 .*\)$/\1/p' "$source/README.md" | grep weirs | grep "$@"
+	sed -n 's/^ \* \(gst-launch-1\.0 .*\)$/\1/p' "$source/plugins/gst/weirsink.c" "$source/plugins/gst/weirsrc.c"
+	sed -n 's/^    \(gst-launch-1\.0 .*\)$/\1/p' "$source/README.md" |
+		sed 's/autovideosink/fakesink num-buffers=30/'
 }
 
 for element in weirsink weirsrc; do
@@ -49,8 +50,8 @@ gst-inspect-1.0 weirsink >"$folder/log" 2>&1
 has "reader-connected" "wait-for-connection" "perms" "num-clients" "shm-size"
 result $? "gst-inspect-1.0_shows_what_weirsink_can_be_told"
 
-# Launch lines that publish run until the end; then they have to stop well. Those of several processes are one line each.
-lines -- weirsink | sort -u >"$folder/sinks"
+# Launch lines that publish run until the end; then they have to stop well.
+lines | grep -E 'weirsink|srtsink' | sort -u >"$folder/sinks"
 while read -r line; do
 	sh -c "exec $line" >"$folder/sink.$number.$(echo "$sinks" | wc -w)" 2>&1 &
 	sinks="$sinks $!"
@@ -70,11 +71,24 @@ has "Weir ring /tmp/cam0" "video/x-raw" "Video/Source" "Weir ring @microphone" "
 	"gst-launch-1.0 weirsrc socket-path=/tmp/cam0"
 result $? "gst-device-monitor-1.0_lists_live_rings"
 
-lines -v -- weirsink | sort -u >"$folder/sources"
+lines | grep -vE 'weirsink|srtsink' | sort -u >"$folder/sources"
 while read -r line; do
 	timeout 60 sh -c "exec $line" >"$folder/log" 2>&1 </dev/null
 	result $? "$(echo "$line" | tr ' #' '__')"
 done <"$folder/sources"
+
+# The README's second C block is a program that reads frames; its commands are run as they stand there.
+cd "$folder" || exit 1
+awk '/^```/ { inside = $0 == "```c"; block += inside; next } inside && block == 2' "$source/README.md" >frames.c
+ln -s "$source/shm" shm
+ln -s "$WEIR_BUILD" build
+sed -n '/^    cc .*frames\.c/s/^    //p' "$source/README.md" >compile
+sh -e compile >log 2>&1
+result $? "the_README_s_program_compiles"
+$(sed -n '/^    \.\/frames/s/^    /timeout 2 stdbuf -oL /p' "$source/README.md") >log 2>&1
+[ $? -eq 124 ] && has "frame " ": mean 1"
+result $? "the_README_s_program_prints_frames"
+cd / || exit 1
 
 timeout 60 gst-launch-1.0 playbin uri='weir:///@microphone?num-buffers=50' audio-sink=fakesink >"$folder/log" 2>&1
 result $? "playbin_plays_an_encoded_ring"

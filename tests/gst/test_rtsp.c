@@ -16,6 +16,8 @@
 #include <gst/gst.h>
 #include <gst/rtsp-server/rtsp-server.h>
 
+#include "link.h"
+
 static void add_camera(GstRTSPServer *server, const char *path, GstRTSPLowerTrans transport)
 {
 	GstRTSPMountPoints *mounts = gst_rtsp_server_get_mount_points(server);
@@ -33,6 +35,21 @@ static void add_camera(GstRTSPServer *server, const char *path, GstRTSPLowerTran
 	gst_object_unref(mounts);
 }
 
+/* What the README tells to put into an RTSP server. */
+static void add_ring(GstRTSPServer *server, const char *port)
+{
+	GstRTSPMountPoints *mounts = gst_rtsp_server_get_mount_points(server);
+	GstRTSPMediaFactory *factory = gst_rtsp_media_factory_new();
+	gchar *launch = g_strdup_printf("( weirsrc socket-path=@weir-rtsp-%s ! videoconvert ! openh264enc ! "
+					"rtph264pay name=pay0 )",
+		port);
+
+	gst_rtsp_media_factory_set_launch(factory, launch);
+	gst_rtsp_mount_points_add_factory(mounts, "/ring", factory);
+	gst_object_unref(mounts);
+	g_free(launch);
+}
+
 static int serve(const char *port, bool guarded)
 {
 	GMainLoop *loop = g_main_loop_new(NULL, FALSE);
@@ -42,6 +59,7 @@ static int serve(const char *port, bool guarded)
 	gst_rtsp_server_set_service(server, port);
 	add_camera(server, "/udp", GST_RTSP_LOWER_TRANS_UDP);
 	add_camera(server, "/tcp", GST_RTSP_LOWER_TRANS_TCP);
+	add_ring(server, port);
 	if (guarded) {
 		GstRTSPAuth *auth = gst_rtsp_auth_new();
 		GstRTSPToken *token =
@@ -175,6 +193,36 @@ static void a_password_opens_a_guarded_camera(void **state)
 	kill_server(server);
 }
 
+static void a_ring_is_bridged_to_rtsp_by_stock_elements(void **state)
+{
+	int port = free_port();
+	pid_t server = start_server(port, false);
+	gchar *text = g_strdup_printf("videotestsrc is-live=true ! weirsink socket-path=@weir-rtsp-%d", port);
+	GstElement *producer = gst_parse_launch(text, NULL), *viewer;
+	GstMessage *message;
+	GstBus *bus;
+
+	g_free(text);
+	gst_element_set_state(producer, GST_STATE_PLAYING);
+	text = g_strdup_printf("rtspsrc location=rtsp://127.0.0.1:%d/ring protocols=tcp latency=0 ! rtph264depay ! "
+			       "avdec_h264 ! fakesink num-buffers=20",
+		port);
+	viewer = gst_parse_launch(text, NULL);
+	g_free(text);
+	bus = gst_element_get_bus(viewer);
+	gst_element_set_state(viewer, GST_STATE_PLAYING);
+	message = gst_bus_timed_pop_filtered(bus, 30 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+	assert_non_null(message);
+	assert_int_equal(GST_MESSAGE_TYPE(message), GST_MESSAGE_EOS);
+	gst_message_unref(message);
+	gst_object_unref(bus);
+	gst_element_set_state(viewer, GST_STATE_NULL);
+	gst_element_set_state(producer, GST_STATE_NULL);
+	gst_object_unref(viewer);
+	gst_object_unref(producer);
+	kill_server(server);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,9 +230,11 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_camera_on_tcp_survives_the_restart_of_its_server),
 		cmocka_unit_test(a_camera_that_never_worked_fails_at_once_and_keeps_its_password),
 		cmocka_unit_test(a_password_opens_a_guarded_camera),
+		cmocka_unit_test(a_ring_is_bridged_to_rtsp_by_stock_elements),
 	};
 
 	gst_init(NULL, NULL);
+	link_register();
 	if (argc == 3)
 		return serve(argv[2], strcmp(argv[1], "--guarded") == 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
