@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/* What recording and replay cost and reach, beside fio, plain O_DIRECT writes and buffered ones, in one run on one
+ *disk. tests/bench/recording runs it. Every contender of ours is a process that takes 1080p frames from a ring; its CPU
+ *time is that of the whole process, its kernel threads included.
+ *
+ *	bench-record PLUGINS DIRECTORY MIB ROUNDS */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weir/backend.h>
+#include <weir/record.h>
+
+#define WIDTH	   1920
+#define HEIGHT	   1080
+#define DEPTH	   8 /* frames on their way at a time; no rate counts the first of them */
+#define SLOTS	   (2 * DEPTH + 6)
+#define ROUNDS_MAX 32
+#define MIB	   1048576.0
+#define PAGE	   4096u
+
+struct figure {
+	double mib_s, cpu_s_gib;
+};
+
+static const char *plugins, *directory;
+static uint64_t total_bytes;
+static uint32_t frame_count, frame_bytes;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench-record: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static const struct weir_backend *load(const char *name)
+{
+	char path[4096];
+	void *library;
+
+	snprintf(path, sizeof(path), "%s/record/%s.so", plugins, name);
+	library = dlopen(path, RTLD_NOW);
+	if (library == NULL) {
+		fprintf(stderr, "bench-record: %s\n", dlerror());
+		exit(1);
+	}
+	return dlsym(library, "weir_backend");
+}
+
+static struct weir_ring *make_ring(struct weir_ring_fds *reader, struct weir_ring_fds *writer)
+{
+	struct weir_ring_config config = { .slot_count = SLOTS, .loans = DEPTH };
+	struct weir_policy policy = {
+		.mode = WEIR_POLICY_LOSSLESS, .max_held = DEPTH, .stall_ns = INT64_C(60000000000), .async_io = 1
+	};
+	struct weir_ring *ring;
+	uint32_t end;
+
+	weir_format_video(&config.format, WEIR_PIXEL_NV12, WIDTH, HEIGHT);
+	errno = -weir_ring_create(&ring, &config);
+	if (errno != 0 || weir_ring_attach(ring, &policy, &end) < 0 || weir_ring_reader_fds(ring, end, reader) < 0 ||
+		weir_ring_writer_fds(ring, writer) < 0)
+		die("ring");
+	return ring;
+}
+
+/* --- processes that write ------------------------------------------------------------------------------------------
+ */
+
+static void run_backend_back(struct weir_back *back)
+{
+	int r;
+
+	while ((r = weir_back_local_run(back, INT64_MAX)) == 0)
+		;
+	weir_back_local_free(&back);
+	_exit(r == 1 ? 0 : 1);
+}
+
+static uint64_t recorded; /* frames in files that are complete */
+
+static void on_recorder_event(void *data, const struct weir_message *message)
+{
+	struct weir_record_status status;
+
+	if (message->type != WEIR_EVENT_RECORD || message->size != sizeof(status))
+		return;
+	memcpy(&status, message->data, sizeof(status));
+	recorded = status.files > 0 ? status.committed : 0;
+}
+
+static void recorder_back(struct weir_ring_fds *fds, const char *engine)
+{
+	struct weir_back *back;
+	char args[4096];
+
+	snprintf(args, sizeof(args),
+		"{\"directory\":\"%s\",\"name\":\"bench\",\"lossless\":true,\"sync\":\"never\",\"engine\":\"%s\","
+		"\"segment_s\":100000,\"segment_mb\":%.0f}",
+		directory, engine, (double)total_bytes / MIB * 1.1 + 64);
+	if (weir_back_create_local(&back, load("recorder"), args, on_recorder_event, NULL) < 0 ||
+		weir_back_local_ring(back, 0, fds) < 0)
+		_exit(1);
+	while (recorded < frame_count && weir_back_local_run(back, INT64_MAX) == 0)
+		;
+	weir_back_local_free(&back);
+	_exit(0);
+}
+
+/* The same frames, page for page, by the plainest program there is. */
+static void writer_back(struct weir_ring_fds *fds, int flags, size_t block_bytes)
+{
+	struct weir_reader *reader;
+	struct weir_frame frame;
+	uint64_t offset = 0;
+	size_t bytes = (flags & O_DIRECT) != 0 ? (frame_bytes + PAGE - 1) / PAGE * PAGE : frame_bytes;
+	char path[4096];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "%s/plain", directory);
+	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | flags, 0600);
+	if (fd < 0 || weir_reader_open(&reader, fds) < 0)
+		_exit(1);
+	if (fallocate(fd, 0, 0, (off_t)(bytes * frame_count)) < 0)
+		_exit(1);
+	while ((r = weir_reader_acquire(reader, &frame)) != -ENODATA) {
+		if (r == -EAGAIN) {
+			weir_reader_wait(reader, INT64_MAX);
+			continue;
+		}
+		for (size_t at = 0, size; r == 0 && at < bytes; at += size, offset += size) {
+			size = bytes - at < block_bytes ? bytes - at : block_bytes;
+			if (pwrite(fd, frame.data + at, size, (off_t)offset) != (ssize_t)size)
+				_exit(1);
+		}
+		weir_reader_release(reader, &frame);
+	}
+	if ((flags & O_DIRECT) == 0)
+		fdatasync(fd);
+	weir_reader_free(&reader);
+	_exit(0);
+}
+
+enum way { WAY_URING, WAY_THREAD, WAY_DIRECT, WAY_FRAMES, WAY_BUFFERED };
+
+static void cleanup(void)
+{
+	char command[4200];
+
+	snprintf(command, sizeof(command), "rm -f %s/bench* %s/plain %s/fio*", directory, directory, directory);
+	if (system(command) != 0)
+		die("rm");
+}
+
+/* Publishes all frames. Returns when the reader had the first ones. */
+static double feed(struct weir_writer *writer, const struct weir_ring *ring, uint32_t end)
+{
+	struct weir_end_stats stats = { 0 };
+	struct weir_frame frame;
+	uint8_t *payload;
+	double begin = 0;
+
+	for (uint32_t i = 0; i < frame_count;) {
+		if (weir_writer_claim(writer, &frame, &payload) < 0) {
+			weir_writer_wait(writer, INT64_MAX);
+			continue;
+		}
+		if (i < SLOTS)
+			memset(payload, (int)i + 1, frame_bytes);
+		frame.size_bytes = frame_bytes;
+		frame.pts_ns = (int64_t)i * 1000000;
+		weir_writer_publish(writer, &frame, false);
+		if (begin == 0 && weir_ring_end_stats(ring, end, &stats) == 0 && stats.delivered >= DEPTH)
+			begin = seconds();
+		i++;
+	}
+	weir_writer_end(writer);
+	return begin;
+}
+
+static struct figure finish(pid_t pid, double begin)
+{
+	struct rusage usage;
+	double cpu;
+	int status;
+
+	if (wait4(pid, &status, 0, &usage) != pid || status != 0)
+		die("a contender failed");
+	cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	return (struct figure){
+		.mib_s = (double)(frame_count - DEPTH) * frame_bytes / MIB / (seconds() - begin),
+		.cpu_s_gib = cpu / ((double)total_bytes / MIB / 1024),
+	};
+}
+
+static struct figure write_frames(enum way way, bool keep)
+{
+	struct weir_ring_fds reader_fds, writer_fds;
+	struct weir_ring *ring;
+	struct weir_writer *writer;
+	struct figure figure;
+	double begin;
+	pid_t pid;
+
+	cleanup();
+	ring = make_ring(&reader_fds, &writer_fds);
+	if (weir_writer_open(&writer, &writer_fds) < 0)
+		die("writer");
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (way == WAY_URING || way == WAY_THREAD)
+			recorder_back(&reader_fds, way == WAY_URING ? "auto" : "plain");
+		writer_back(&reader_fds, way == WAY_BUFFERED ? 0 : O_DIRECT, way == WAY_FRAMES ? SIZE_MAX : 1 << 20);
+	}
+	begin = feed(writer, ring, reader_fds.end);
+	figure = finish(pid, begin);
+	weir_ring_fds_close(&reader_fds);
+	weir_writer_free(&writer);
+	weir_ring_free(&ring);
+	if (!keep)
+		cleanup();
+	return figure;
+}
+
+/* --- replay --------------------------------------------------------------------------------------------------------
+ */
+
+static struct weir_ring_fds player_fds;
+static struct weir_back *player;
+
+static void on_player_event(void *data, const struct weir_message *message)
+{
+}
+
+static struct figure replay(const char *engine)
+{
+	struct weir_ring_fds reader_fds;
+	struct weir_reader *reader;
+	struct weir_ring *ring = make_ring(&reader_fds, &player_fds);
+	struct weir_frame frame;
+	uint32_t frames = 0;
+	struct figure figure;
+	double begin = 0;
+	pid_t pid = fork();
+	int r;
+
+	if (pid == 0) {
+		char args[4096];
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		snprintf(args, sizeof(args), "{\"source\":\"%s\",\"lossless\":true,\"engine\":\"%s\"}", directory,
+			engine);
+		if (weir_back_create_local(&player, load("player"), args, on_player_event, NULL) < 0 ||
+			weir_back_local_ring(player, 0, &player_fds) < 0)
+			_exit(1);
+		run_backend_back(player);
+	}
+	if (weir_reader_open(&reader, &reader_fds) < 0)
+		die("reader");
+	while ((r = weir_reader_acquire(reader, &frame)) != -ENODATA) {
+		if (r == -EAGAIN)
+			weir_reader_wait(reader, INT64_MAX);
+		else
+			frames++, weir_reader_release(reader, &frame);
+		if (frames == DEPTH && begin == 0)
+			begin = seconds();
+	}
+	if (frames != frame_count)
+		die("frames are missing");
+	figure = finish(pid, begin);
+	weir_reader_free(&reader);
+	weir_ring_fds_close(&player_fds);
+	weir_ring_free(&ring);
+	return figure;
+}
+
+/* --- fio -----------------------------------------------------------------------------------------------------------
+ */
+
+static double fio(const char *engine, const char *rw)
+{
+	char command[8192], line[4096];
+	double kib_s = 0;
+	FILE *pipe;
+
+	snprintf(command, sizeof(command),
+		"fio --name=fio --directory=%s --filename=fio --direct=1 --rw=%s --bs=%u --iodepth=%d --ioengine=%s "
+		"--size=%llu --fallocate=native --thread --minimal --invalidate=1 2>/dev/null",
+		directory, rw, (frame_bytes + PAGE - 1) / PAGE * PAGE, DEPTH, engine, (unsigned long long)total_bytes);
+	pipe = popen(command, "r");
+	if (pipe == NULL)
+		die("fio");
+	/* Notes come first. */
+	do
+		if (fgets(line, sizeof(line), pipe) == NULL)
+			die("fio");
+	while (strncmp(line, "3;", 2) != 0);
+	/* Field 7 is the bandwidth of reading in KiB/s, field 48 that of writing. */
+	for (int i = 1, wanted = strcmp(rw, "read") == 0 ? 7 : 48; i < wanted; i++) {
+		char *at = strchr(line, ';');
+
+		if (at == NULL)
+			die("fio's output");
+		memmove(line, at + 1, strlen(at));
+	}
+	kib_s = atof(line);
+	pclose(pipe);
+	return kib_s / 1024;
+}
+
+static double best_fio_write(void)
+{
+	static const char *const engines[] = { "io_uring", "libaio", "psync" };
+	double best = 0;
+
+	for (int i = 0; i < 3; i++) {
+		double mib_s = fio(engines[i], "write");
+
+		best = mib_s > best ? mib_s : best;
+		cleanup();
+	}
+	return best;
+}
+
+/* --- the run -------------------------------------------------------------------------------------------------------
+ */
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(const double *values, int count)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, values, (size_t)count * sizeof(*values));
+	qsort(sorted, (size_t)count, sizeof(*sorted), compare);
+	return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+enum row { URING, THREAD, DIRECT, FRAMES, BUFFERED, FIO_WRITE, REPLAY, REPLAY_THREAD, FIO_READ, ROWS };
+
+static int judge(const char *what, const double *ours, const double *theirs, int rounds, double bar, bool at_least)
+{
+	double ratio[ROUNDS_MAX], middle;
+	bool met;
+
+	for (int i = 0; i < rounds; i++)
+		ratio[i] = ours[i] / theirs[i];
+	middle = median(ratio, rounds);
+	met = at_least ? middle >= bar : middle <= bar;
+	printf("%-58s %5.2f   wanted %s %.2f   %s\n", what, middle, at_least ? ">=" : "<=", bar, met ? "ok" : "MISSED");
+	return met ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const names[ROWS] = { "recorder, io_uring", "recorder, plain writes",
+		"pwrite O_DIRECT, 1 MiB at a time", "pwrite O_DIRECT, a frame at a time", "buffered writes",
+		"fio, the best of three engines, depth 8", "player, io_uring", "player, plain reads",
+		"fio, reading, io_uring, depth 8" };
+	static double mib_s[ROWS][ROUNDS_MAX], cpu[ROWS][ROUNDS_MAX];
+	struct weir_format format;
+	int rounds, missed = 0;
+
+	if (argc != 5 || (rounds = atoi(argv[4])) < 1 || rounds > ROUNDS_MAX)
+		return fprintf(stderr, "Usage: bench-record PLUGINS DIRECTORY MIB ROUNDS\n") > 0 ? 2 : 2;
+	plugins = argv[1];
+	directory = argv[2];
+	weir_format_video(&format, WEIR_PIXEL_NV12, WIDTH, HEIGHT);
+	frame_bytes = format.payload_bytes;
+	frame_count = (uint32_t)(atof(argv[3]) * MIB / frame_bytes);
+	total_bytes = (uint64_t)frame_count * frame_bytes;
+	for (int i = 0; i < rounds; i++) {
+		struct figure figure[ROWS] = { 0 };
+
+		figure[FIO_WRITE].mib_s = best_fio_write();
+		figure[THREAD] = write_frames(WAY_THREAD, false);
+		figure[DIRECT] = write_frames(WAY_DIRECT, false);
+		figure[FRAMES] = write_frames(WAY_FRAMES, false);
+		figure[BUFFERED] = write_frames(WAY_BUFFERED, false);
+		figure[URING] = write_frames(WAY_URING, true);
+		figure[REPLAY] = replay("auto");
+		figure[REPLAY_THREAD] = replay("plain");
+		cleanup();
+		fio("io_uring", "write");
+		figure[FIO_READ].mib_s = fio("io_uring", "read");
+		cleanup();
+		for (int row = 0; row < ROWS; row++) {
+			mib_s[row][i] = figure[row].mib_s;
+			cpu[row][i] = figure[row].cpu_s_gib;
+		}
+	}
+	for (int row = 0; row < ROWS; row++)
+		printf("%-42s %8.0f MiB/s   %6.3f CPU s/GiB\n", names[row], median(mib_s[row], rounds),
+			median(cpu[row], rounds));
+	missed += judge("throughput: recorder / fio", mib_s[URING], mib_s[FIO_WRITE], rounds, 0.95, true);
+	missed +=
+		judge("CPU: recorder / pwrite O_DIRECT, 1 MiB at a time", cpu[URING], cpu[DIRECT], rounds, 0.6, false);
+	missed += judge("CPU: recorder / buffered writes", cpu[URING], cpu[BUFFERED], rounds, 0.25, false);
+	missed += judge("throughput: player / fio", mib_s[REPLAY], mib_s[FIO_READ], rounds, 0.9, true);
+	printf("%d of 4 bars missed, %d rounds of %.0f MiB\n", missed, rounds, (double)total_bytes / MIB);
+	return 0;
+}
