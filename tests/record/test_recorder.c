@@ -2,6 +2,7 @@
 /* The recorder, run in this process: what it writes is compared with what was published, byte by byte. */
 #include "rig.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -9,6 +10,9 @@
 
 static struct rig rig;
 static char files[FILES_MAX][SEGMENT_NAME_BYTES];
+
+/* WEIR_LONG=1: the thousand. */
+#define ROUND_TRIP (getenv("WEIR_LONG") != NULL ? 1000 : 40)
 
 static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
 
@@ -47,7 +51,7 @@ static void raw_frames_are_recorded_with_every_byte_by_io_uring(void **state)
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_NV12, 1920, 1080);
 
-	round_trip(&format, 40, "");
+	round_trip(&format, ROUND_TRIP, ",\"segment_mb\":4096");
 	assert_int_equal(rig.status.is_uring, 1);
 }
 
@@ -55,7 +59,7 @@ static void raw_frames_are_recorded_with_every_byte_by_plain_writes(void **state
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_NV12, 1920, 1080);
 
-	round_trip(&format, 40, ",\"engine\":\"plain\"");
+	round_trip(&format, ROUND_TRIP, ",\"segment_mb\":4096,\"engine\":\"plain\"");
 	assert_int_equal(rig.status.is_uring, 0);
 }
 
@@ -231,6 +235,57 @@ static void second_recorder_of_a_name_is_refused(void **state)
 	weir_back_local_free(&other);
 }
 
+static long resident_kib(void)
+{
+	long pages = 0, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%ld %ld", &pages, &resident), 2);
+	fclose(file);
+	return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static int open_fds(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(directory) != NULL)
+		n++;
+	closedir(directory);
+	return n;
+}
+
+/* WEIR_LONG=1: 1,000 files, of an hour and seven minutes in all. */
+static void nothing_grows_with_the_number_of_files(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 64, 48);
+	const uint32_t files_wanted = getenv("WEIR_LONG") != NULL ? 1000 : 60;
+	long early_kib = 0, late_kib;
+	int early_fds = 0;
+
+	rig_record(&rig, &format, lossless, ",\"segment_s\":4,\"segment_mb\":1,\"quota_mb\":8,\"sync\":\"never\"");
+	for (uint32_t i = 0; i < files_wanted; i++) {
+		rig_publish(&rig, 100);
+		if (i != files_wanted / 3)
+			continue;
+		RIG_UNTIL(&rig, rig_ask(&rig)->files >= i);
+		early_kib = resident_kib();
+		early_fds = open_fds();
+	}
+	weir_writer_end(rig.writer);
+	RIG_UNTIL(&rig, rig_ask(&rig)->committed == 100 * files_wanted);
+	late_kib = resident_kib();
+	assert_in_range(open_fds(), early_fds - 4, early_fds + 4); /* files being completed */
+	assert_true(late_kib - early_kib < 1024);
+	rig_stop(&rig);
+	assert_true(rig.status.deleted > 0);
+	assert_int_equal(rig.status.committed, 100 * files_wanted);
+	print_message("# %u files, %u frames: resident %ld KiB after a third, %ld KiB at the end\n", files_wanted,
+		100 * files_wanted, early_kib, late_kib);
+}
+
 /* --- what is missing is counted ------------------------------------------------------------------------------------
  */
 
@@ -334,6 +389,7 @@ int main(void)
 		RECORDER(files_of_packets_begin_with_a_key_frame),
 		RECORDER(quota_deletes_the_oldest_and_is_kept_all_the_time),
 		RECORDER(files_of_a_dead_recorder_are_trimmed_and_entered),
+		RECORDER(nothing_grows_with_the_number_of_files),
 		RECORDER(second_recorder_of_a_name_is_refused),
 		RECORDER(what_the_ring_dropped_is_counted),
 		RECORDER(packets_before_the_first_key_frame_are_counted),
