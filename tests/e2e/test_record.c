@@ -21,7 +21,7 @@ static void shell(const char *format, const char *a, const char *b)
 	assert_int_equal(system(command), 0);
 }
 
-static int setup(void **state)
+static int make_film(void **state)
 {
 	strcpy(folder, "/tmp/weir-record-XXXXXX");
 	assert_non_null(mkdtemp(folder));
@@ -34,10 +34,16 @@ static int setup(void **state)
 	return 0;
 }
 
+static int remove_film(void **state)
+{
+	shell("rm -rf %s%s", folder, "");
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	run_free(&run);
-	shell("rm -rf %s%s", folder, "");
+	shell("rm -rf %s%s", recorded, "");
 	return 0;
 }
 
@@ -179,7 +185,7 @@ static void record_camera_records_packets_and_decodes_nothing(void **state)
 	assert_string_equal(output, "1 files, 120 packets, 0 lost \nh264,120\n");
 }
 
-#define RECORD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define RECORD(test) cmocka_unit_test_teardown(test, teardown)
 
 int main(void)
 {
@@ -192,5 +198,5 @@ int main(void)
 		RECORD(directory_that_cannot_be_written_is_an_error),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_film, remove_film);
 }

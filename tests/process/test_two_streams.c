@@ -2,8 +2,8 @@
 /* One child writes two streams: a decoder, its pictures and the packets that they come from. */
 #include "process.h"
 
-#define PICTURES 300
-#define PACKETS	 100
+#define PICTURES 90
+#define PACKETS	 30
 
 enum { ORDER_COUNT = 256 };
 

@@ -17,7 +17,7 @@
 
 #define FILES_MAX 4096
 
-static unsigned kills = 10, seed = 1;
+static unsigned kills = 6, seed = 1;
 static char directory[PATH_MAX], remover[PATH_MAX + 16];
 static char name[FILES_MAX][256];
 
@@ -241,7 +241,7 @@ static int run_tree(void)
 
 static void tree_that_is_killed_leaves_files_that_play(void **state)
 {
-	const unsigned times = kills < 10 ? 2 : kills / 5;
+	const unsigned times = kills < 10 ? 1 : kills / 5;
 	uint64_t frames = 0;
 	size_t files;
 

@@ -196,7 +196,7 @@ static void files_of_a_dead_recorder_are_trimmed_and_entered(void **state)
 	struct stat status;
 
 	/* While it is written, a copy of it as a kill would leave it. */
-	rig_record(&rig, &format, lossless, "");
+	rig_record(&rig, &format, lossless, ",\"segment_mb\":32");
 	rig_publish(&rig, 60);
 	RIG_UNTIL(&rig, rig_ask(&rig)->frames == 60 && rig.status.committed >= 50);
 	assert_int_equal(rig_files(&rig, files, FILES_MAX), 1);
@@ -206,7 +206,7 @@ static void files_of_a_dead_recorder_are_trimmed_and_entered(void **state)
 	rig_command(output, sizeof(output), "%s", command);
 	rig_stop(&rig);
 	assert_int_equal(stat(copy, &status), 0);
-	assert_true(status.st_size > 100 << 20); /* what was reserved */
+	assert_true(status.st_size > 50 << 20); /* what was reserved */
 
 	rig_record(&rig, &format, lossless, "");
 	rig_stop(&rig);
@@ -278,7 +278,9 @@ static void nothing_grows_with_the_number_of_files(void **state)
 	RIG_UNTIL(&rig, rig_ask(&rig)->committed == 100 * files_wanted);
 	late_kib = resident_kib();
 	assert_in_range(open_fds(), early_fds - 4, early_fds + 4); /* files being completed */
+#ifndef __SANITIZE_ADDRESS__					   /* which keeps what is freed */
 	assert_true(late_kib - early_kib < 1024);
+#endif
 	rig_stop(&rig);
 	assert_true(rig.status.deleted > 0);
 	assert_int_equal(rig.status.committed, 100 * files_wanted);
