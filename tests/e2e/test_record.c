@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FRAMES 120
+#define FRAMES 60
 
 static struct run run;
 static char folder[64], film[96], recorded[96];
@@ -27,7 +27,7 @@ static int make_film(void **state)
 	assert_non_null(mkdtemp(folder));
 	snprintf(film, sizeof(film), "%s/film.mp4", folder);
 	snprintf(recorded, sizeof(recorded), "%s/recorded", folder);
-	shell("gst-launch-1.0 -q videotestsrc pattern=ball num-buffers=120 ! "
+	shell("gst-launch-1.0 -q videotestsrc pattern=ball num-buffers=60 ! "
 	      "video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! %s ! h264parse ! mp4mux ! "
 	      "filesink location=%s >/dev/null 2>&1",
 		"openh264enc", film);
@@ -182,7 +182,7 @@ static void record_camera_records_packets_and_decodes_nothing(void **state)
 	pipe = popen(command, "r");
 	assert_true(fread(output, 1, sizeof(output) - 1, pipe) > 0);
 	pclose(pipe);
-	assert_string_equal(output, "1 files, 120 packets, 0 lost \nh264,120\n");
+	assert_string_equal(output, "1 files, 60 packets, 0 lost \nh264,60\n");
 }
 
 #define RECORD(test) cmocka_unit_test_teardown(test, teardown)
