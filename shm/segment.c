@@ -180,19 +180,41 @@ static bool clear_polled(int fd)
 	       read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-bool wake_clear(int fd, bool socket)
+/* Also after half a stop (SHUT_WR there): recv() gives 0 for ever. */
+static int clear_socket(int fd)
+{
+	ssize_t got = 1;
+	int rung = 0;
+	char byte;
+
+	for (int i = 0; i < DRAIN_MAX && got > 0; i++) {
+		got = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
+		rung |= got > 0;
+	}
+	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)) ? rung : -EPIPE;
+}
+
+void wake_silence(int fd)
+{
+	int saved = errno, unbound = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (unbound >= 0)
+		dup3(unbound, fd, O_CLOEXEC);
+	segment_close(&unbound);
+	errno = saved;
+}
+
+int wake_clear(int fd, bool socket)
 {
 	uint64_t count;
-	int saved = errno;
-	bool rung = false;
+	int saved = errno, rung;
 
 	if (!socket) {
 		rung = preadv2(fd, &(struct iovec){ &count, sizeof(count) }, 1, -1, RWF_NOWAIT) == sizeof(count);
 		if (!rung && (errno == ENOSYS || errno == EOPNOTSUPP))
 			rung = clear_polled(fd);
 	} else {
-		for (int i = 0; i < DRAIN_MAX && recv(fd, &count, sizeof(count), MSG_DONTWAIT) > 0; i++)
-			rung = true;
+		rung = clear_socket(fd);
 	}
 	errno = saved;
 	return rung;

@@ -45,8 +45,13 @@ int wake_create_sockets(int fd[2]);
  * we made it: nobody that we do not trust may hold a descriptor of it. */
 void wake_ring(int fd, bool socket);
 
-/* Clears it; true if it was rung. Never blocks, even if a peer has cleared O_NONBLOCK. */
-bool wake_clear(int fd, bool socket);
+/* Clears it; 1 if it was rung, 0 if not. -EPIPE: its other side has shut the socket down: it is of no use any more, and
+ * poll() on it does not sleep. Never blocks, even if a peer has cleared O_NONBLOCK. */
+int wake_clear(int fd, bool socket);
+
+/* Puts a socket that nobody can ring in the place of one that was shut down: who polls it sleeps until its time is
+ * over. Not in an epoll set that holds the old one. */
+void wake_silence(int fd);
 
 /* Waits for it, at most for WEIR_WAIT_BOUND_NS and not beyond the deadline. 0 or -ETIMEDOUT: deadline. */
 int wake_wait(int fd, int64_t deadline_ns);

@@ -37,9 +37,14 @@ int weir_reader_arm(struct weir_reader *reader)
 
 void weir_reader_disarm(struct weir_reader *reader)
 {
+	int rung;
+
 	wake_up(reader);
-	if (wake_clear(reader->wake_fd, reader->geometry.has_sockets))
+	rung = wake_clear(reader->wake_fd, reader->geometry.has_sockets);
+	if (rung > 0)
 		reader_add(&reader->end->woken_eventfd, 1);
+	else if (rung < 0)
+		wake_silence(reader->wake_fd);
 }
 
 static int sleep_until(struct weir_reader *reader, int64_t deadline_ns)

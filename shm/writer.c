@@ -2,6 +2,7 @@
 #include "writer.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "ring.h"
 #include "segment.h"
@@ -265,12 +266,24 @@ int weir_writer_arm(struct weir_writer *writer)
 	return writer->free_count > 0 ? 1 : 0;
 }
 
+/* Its reader has shut it down: it would wake us for ever. The reader looks again at its own times. The end is used up
+ * by it (the supervisor grants ends with sockets once). */
+static void forget_bell(struct weir_writer *writer, struct writer_end *end)
+{
+	if (end->wake_fd < 0)
+		return;
+	/* Others hold the socket, so that closing it would not take it out. */
+	epoll_ctl(writer->epoll_fd, EPOLL_CTL_DEL, end->wake_fd, NULL);
+	segment_close(&end->wake_fd);
+}
+
 void weir_writer_disarm(struct weir_writer *writer)
 {
 	atomic_store_explicit(&writer->head->space, writer->space_epoch, memory_order_release);
 	wake_clear(writer->space_eventfd, false);
 	for (uint32_t i = 0; writer->epoll_fd >= 0 && i < writer->geometry.end_count; i++)
-		wake_clear(writer->end[i].wake_fd, true);
+		if (wake_clear(writer->end[i].wake_fd, true) < 0)
+			forget_bell(writer, &writer->end[i]);
 }
 
 int weir_writer_wait(struct weir_writer *writer, int64_t deadline_ns)

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "reader.h"
 #include "ring.h"
@@ -88,6 +89,42 @@ static void a_writer_that_waits_for_a_slot_is_rung_by_release(void **state)
 	weir_writer_disarm(f.writer);
 	fixture_publish_many(&f, 1);
 	fixture_close(&f);
+}
+
+/* Each is the other's peer, and has shut the socket between them down: waits that find nothing must sleep. */
+static void a_socket_that_was_shut_down_wakes_nobody_again_and_again(void **state)
+{
+	struct weir_policy patient = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
+	const int how[] = { SHUT_RDWR, SHUT_WR, SHUT_RD };
+	struct weir_ring_config config = config_8;
+	struct fixture f;
+
+	config.untrusted = true;
+	for (int i = 0; i < 3; i++) {
+		int64_t start_ns;
+
+		fixture_open(&f, &config);
+		fixture_join(&f, LATEST);
+		fixture_join(&f, patient);
+		while (fixture_publish(&f) == 0)
+			;
+		assert_int_equal(shutdown(weir_reader_fd(f.reader[0]), how[i]), 0);
+		weir_writer_wait(f.writer, INT64_MAX); /* finds out */
+		start_ns = fixture_now_ns();
+		for (int n = 0; n < 3; n++)
+			assert_int_equal(weir_writer_wait(f.writer, INT64_MAX), 0);
+		assert_in_range(fixture_now_ns() - start_ns, 2 * WEIR_WAIT_BOUND_NS, INT64_MAX);
+		while (fixture_try(&f, 0) == 0)
+			;
+		weir_reader_wait(f.reader[0], INT64_MAX);
+		start_ns = fixture_now_ns();
+		for (int n = 0; n < 3; n++)
+			assert_int_equal(weir_reader_wait(f.reader[0], INT64_MAX), 0);
+		assert_in_range(fixture_now_ns() - start_ns, 2 * WEIR_WAIT_BOUND_NS, INT64_MAX);
+		fixture_take(&f, 1, 1);
+		fixture_publish_many(&f, 1); /* and all goes on */
+		fixture_close(&f);
+	}
 }
 
 static void a_writer_that_needs_no_slot_does_not_wait(void **state)
@@ -303,6 +340,7 @@ int main(void)
 		cmocka_unit_test(only_a_sleeping_reader_is_rung_and_only_once),
 		cmocka_unit_test(a_wait_ends_by_its_deadline_and_by_the_bound),
 		cmocka_unit_test(a_writer_that_waits_for_a_slot_is_rung_by_release),
+		cmocka_unit_test(a_socket_that_was_shut_down_wakes_nobody_again_and_again),
 		cmocka_unit_test(a_writer_that_needs_no_slot_does_not_wait),
 		cmocka_unit_test(a_reaped_reader_rings_the_waiting_writer),
 		cmocka_unit_test(a_pin_that_is_given_up_rings_the_waiting_writer),

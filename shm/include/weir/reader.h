@@ -43,8 +43,8 @@ int weir_reader_release(struct weir_reader *reader, const struct weir_frame *fra
  * be something to acquire, at most until deadline_ns and WEIR_WAIT_BOUND_NS. 0: try acquire; -ETIMEDOUT: deadline. */
 int weir_reader_wait(struct weir_reader *reader, int64_t deadline_ns);
 
-/* Acquire, and wait as often as it takes: the first frame, or what acquire says instead of -EAGAIN, or -ETIMEDOUT. Blocks
- * until deadline_ns (absolute, CLOCK_MONOTONIC). */
+/* Acquire, and wait as often as it takes: the first frame, or what acquire says instead of -EAGAIN, or -ETIMEDOUT.
+ * Blocks until deadline_ns (absolute, CLOCK_MONOTONIC). */
 int weir_reader_acquire_until(struct weir_reader *reader, struct weir_frame *frame, int64_t deadline_ns);
 
 /* Lets weir_reader_wait() spin for up to spin_ns around the moment at which the cadence so far makes it expect the next

@@ -64,8 +64,8 @@ struct weir_policy {
 	uint32_t on_stall;  /* enum weir_on_stall */
 	int64_t stall_ns;   /* lossless: how long the writer waits; default 2 s */
 	uint32_t every_nth; /* of all frames only the 1st, n+1st, 2n+1st…; default all */
-	double max_fps;	    /* no more frames a second than this, by capture time (or pts), from 1e-6 to 1e9; default all */
-	uint8_t async_io;   /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
+	double max_fps; /* no more frames a second than this, by capture time (or pts), from 1e-6 to 1e9; default all */
+	uint8_t async_io; /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
 };
 
 /* The descriptors of one role, for sending to the process that plays it (SCM_RIGHTS) or for opening in this one. */
