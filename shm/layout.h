@@ -74,6 +74,7 @@ struct geometry {
 struct request_end {
 	alignas(LAYOUT_LINE) _Atomic uint64_t word;
 	struct weir_policy policy; /* stored before word says VERB_ATTACH */
+	_Atomic uint64_t degrade;  /* the attach id: wait for this reader no longer, but let it go on */
 };
 
 struct request {

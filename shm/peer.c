@@ -37,18 +37,23 @@ void server_died(struct weir_server *server, struct peer *peer)
 {
 	if (peer->attached)
 		server->stats.retire |= weir_ring_reap(server->ring, peer->end) == 1;
+	if (peer->kept)
+		weir_ring_reap(server->kept, peer->kept_end);
 	server_forget(peer);
 }
 
 /* It may still run and read: its pins count until its pidfd says that it is dead. */
-static void hung_up(struct weir_server *server, struct peer *peer)
+void server_hung_up(struct weir_server *server, struct peer *peer)
 {
-	if (!peer->attached) {
+	if (!peer->attached && !peer->kept) {
 		server->stats.refused += !peer->hello;
 		server_forget(peer);
 		return;
 	}
-	weir_ring_withdraw(server->ring, peer->end);
+	if (peer->attached)
+		weir_ring_degrade(server->ring, peer->end);
+	if (peer->kept)
+		weir_ring_degrade(server->kept, peer->kept_end);
 	segment_close(&peer->socket);
 	peer->deadline_ns = 0;
 }
@@ -228,7 +233,7 @@ void server_receive(struct weir_server *server, struct peer *peer)
 	if (r == 0 && peer->hello && message.type == HANDOVER_NOTE && take_note(server, peer, message.note))
 		return;
 	if (r < 0 || peer->hello || message.type != HANDOVER_HELLO) {
-		hung_up(server, peer);
+		server_hung_up(server, peer);
 		return;
 	}
 	peer->hello = true;

@@ -92,6 +92,13 @@ void writer_refill(struct weir_writer *writer)
 	}
 }
 
+void writer_degrade(struct weir_writer *writer, uint64_t end)
+{
+	writer->end[end].policy.mode = WEIR_POLICY_DROP_OLDEST;
+	writer_count(&writer->head->stalled);
+	atomic_store_explicit(&writer->head->grant[end].stalled, 1, memory_order_relaxed);
+}
+
 /* model: Evict. Withdraws the cursors that have blocked us for stall_ns without moving; their pins count on. */
 bool writer_withdraw_stalled(struct weir_writer *writer)
 {
@@ -114,9 +121,7 @@ bool writer_withdraw_stalled(struct weir_writer *writer)
 		} else if (now_ns - end->stall_since_ns > end->policy.stall_ns) {
 			struct grant *grant = &writer->head->grant[i];
 
-			end->policy.mode = WEIR_POLICY_DROP_OLDEST;
-			writer_count(&writer->head->stalled);
-			atomic_store_explicit(&grant->stalled, 1, memory_order_relaxed);
+			writer_degrade(writer, i);
 			if (end->policy.on_stall == WEIR_STALL_EVICT) {
 				end->ack = (end->ack & ~(uint64_t)VERB_MASK) | VERB_WITHDRAW;
 				atomic_store_explicit(&grant->ack, end->ack, memory_order_release);

@@ -308,14 +308,19 @@ static bool end_is_free(const struct weir_ring *ring, uint32_t i)
 				       (end->id << VERB_BITS | VERB_REAP);
 }
 
+static void tell_writer(struct weir_ring *ring)
+{
+	atomic_fetch_add_explicit(&ring->request->changed, 1, memory_order_release);
+	/* A writer that waits for a slot sleeps on this one. */
+	wake_ring(ring->space_eventfd, false);
+}
+
 static void post_request(struct weir_ring *ring, uint32_t i, enum verb verb)
 {
 	struct request *request = ring->request;
 
 	atomic_store_explicit(&request->end[i].word, ring->end[i].id << VERB_BITS | verb, memory_order_release);
-	atomic_fetch_add_explicit(&request->changed, 1, memory_order_release);
-	/* A writer that waits for a slot sleeps on this one. */
-	wake_ring(ring->space_eventfd, false);
+	tell_writer(ring);
 }
 
 int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, uint32_t *end)
@@ -353,6 +358,15 @@ int weir_ring_withdraw(struct weir_ring *ring, uint32_t end)
 	if (!ring_is_attached(ring, end))
 		return -EINVAL;
 	post_request(ring, end, VERB_WITHDRAW);
+	return 0;
+}
+
+int weir_ring_degrade(struct weir_ring *ring, uint32_t end)
+{
+	if (!ring_is_attached(ring, end))
+		return -EINVAL;
+	atomic_store_explicit(&ring->request->end[end].degrade, ring->end[end].id, memory_order_release);
+	tell_writer(ring);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -125,21 +126,55 @@ uint32_t weir_server_readers(const struct weir_server *server, struct weir_serve
 	return count;
 }
 
-void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
+void weir_server_drop_ring(struct weir_server *server)
 {
+	for (uint32_t i = 0; i < PEERS_MAX; i++) {
+		struct peer *peer = &server->peer[i];
+
+		peer->kept = false;
+		if (peer->socket < 0 && !peer->attached)
+			server_forget(peer); /* it hung up; with the ring its pins are gone, too */
+	}
+	server->kept = NULL;
+}
+
+void weir_server_next_ring(struct weir_server *server, struct weir_ring *ring)
+{
+	weir_server_drop_ring(server);
+	server->kept = server->ring;
 	server->ring = ring;
 	server->stats.retire = false;
 	for (uint32_t i = 0; i < PEERS_MAX; i++) {
 		struct peer *peer = &server->peer[i];
 
+		peer->kept = peer->attached;
+		peer->kept_end = peer->end;
 		peer->attached = false;
-		if (peer->socket < 0)
-			server_forget(peer); /* it hung up; with the old ring its pins are gone, too */
 	}
 	/* Only now: readers of the old ring do not count against the new one. */
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
-		if (server->peer[i].hello)
+		if (server->peer[i].hello && server->peer[i].socket >= 0)
 			server_attach(server, &server->peer[i]);
+}
+
+void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring)
+{
+	weir_server_next_ring(server, ring);
+	weir_server_drop_ring(server);
+}
+
+/* Nobody will hear of its death any more. */
+static void let_go(struct weir_server *server, struct peer *peer)
+{
+	struct pollfd pidfd = { .fd = peer->pidfd, .events = POLLIN };
+
+	if (peer->number == 0)
+		return;
+	if (pidfd.fd >= 0 ? poll(&pidfd, 1, 0) == 1 : kill(peer->pid, 0) < 0 && errno == ESRCH)
+		server_died(server, peer);
+	else
+		server_hung_up(server, peer);
+	server_forget(peer);
 }
 
 int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid)
@@ -184,7 +219,7 @@ void weir_server_free(struct weir_server **server)
 	if (old == NULL)
 		return;
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
-		server_forget(&old->peer[i]);
+		let_go(old, &old->peer[i]);
 	listen_close(&old->listen);
 	segment_close(&old->timer);
 	segment_close(&old->epoll);

@@ -18,10 +18,10 @@
 struct peer {
 	uint64_t number; /* 0: unused. Events carry its lower half: its place may be another's by then */
 	int socket, pidfd, pid;
-	bool hello, attached;
+	bool hello, attached, kept;
 	int64_t deadline_ns; /* to say hello; without a pidfd, after it hung up: to look for it */
 	struct handover want;
-	uint32_t end;
+	uint32_t end, kept_end; /* of the ring, and of the one kept */
 	int64_t notes_since_ns;
 	uint32_t notes;
 };
@@ -30,8 +30,8 @@ struct weir_server {
 	struct weir_server_config config;
 	struct listen listen;
 	int epoll, timer;
-	int64_t show_ns;	/* when observers are shown the counters again */
-	struct weir_ring *ring; /* borrowed */
+	int64_t show_ns;	       /* when observers are shown the counters again */
+	struct weir_ring *ring, *kept; /* borrowed; kept: the one before, whose readers are still looked after */
 	struct weir_server_stats stats;
 	uint64_t peers; /* so far */
 	struct peer peer[PEERS_MAX];
@@ -53,6 +53,7 @@ void server_receive(struct weir_server *server, struct peer *peer);
 void server_attach(struct weir_server *server, struct peer *peer);
 
 void server_refuse(struct weir_server *server, struct peer *peer, int status);
+void server_hung_up(struct weir_server *server, struct peer *peer);
 void server_died(struct weir_server *server, struct peer *peer);
 void server_forget(struct peer *peer);
 

@@ -63,6 +63,9 @@ void weir_writer_attend(struct weir_writer *writer)
 			writer->ends |= UINT64_C(1) << i;
 		if (!is_granted(end))
 			continue;
+		if (writer_waits_for(end) && atomic_load_explicit(&writer->request->end[i].degrade,
+						     memory_order_acquire) == word >> VERB_BITS)
+			writer_degrade(writer, i);
 		if (policy_filters(&end->policy))
 			writer->filters |= 1u << i;
 		if (!end->picks && end->policy.depth > depth)

@@ -95,6 +95,9 @@ void writer_announce_due(struct weir_writer *writer, uint32_t due, uint64_t sequ
 /* Finds published slots that nobody needs any more, and makes them free. */
 void writer_refill(struct weir_writer *writer);
 
+/* Waits for a lossless reader no longer. */
+void writer_degrade(struct weir_writer *writer, uint64_t end);
+
 /* Withdraws the lossless readers that have blocked the writer for too long. True: a refill may find slots now. */
 bool writer_withdraw_stalled(struct weir_writer *writer);
 

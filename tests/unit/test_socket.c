@@ -66,6 +66,119 @@ static void a_bare_hang_up_forfeits_the_wait_but_not_the_pins(void **state)
 	fixture_close(&f);
 }
 
+/* Hangs up, lets go of its frame, and takes what comes. */
+static void hang_up_and_go_on(struct weir_client *client, struct weir_reader *reader)
+{
+	struct weir_frame frame = { .sequence = 1 };
+	int r;
+
+	weir_client_free(&client);
+	weir_reader_release(reader, &frame);
+	for (uint64_t taken = 0; taken < 3;) {
+		r = weir_reader_acquire_until(reader, &frame, in_ms(5000));
+		if (r < 0)
+			_exit(-r);
+		taken++;
+		weir_reader_release(reader, &frame);
+	}
+	_exit(42);
+}
+
+static void who_hung_up_reads_on_without_being_waited_for(void **state)
+{
+	const struct weir_policy policies[] = { LATEST, DROP_OLDEST_3,
+		{ .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000), .on_stall = WEIR_STALL_EVICT } };
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct fixture f;
+
+	for (int i = 0; i < 3; i++) {
+		int ready[2], status = 0;
+		pid_t pid;
+
+		fixture_open(&f, &config_16);
+		assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+		weir_server_set_ring(server, f.ring);
+		pid = start_peer(policies[i], ready, hang_up_and_go_on);
+		serve_peer(&f, server, ready[0]);
+		SERVE_UNTIL(server,
+			(fixture_publish(&f), poll(NULL, 0, 1), status != 0) || waitpid(pid, &status, WNOHANG) == pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 42);
+		close(ready[0]), close(ready[1]);
+		weir_server_free(&server);
+		fixture_close(&f);
+	}
+}
+
+/* A lossless reader that lives, hangs up or dies, while its ring is no longer served or the server is gone. */
+static void a_ring_hears_of_its_readers_until_it_is_dropped(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct weir_end_stats end;
+	struct fixture f, g;
+
+	for (int hangs_up = 0; hangs_up < 2; hangs_up++) {
+		int ready[2];
+		pid_t pid;
+
+		fixture_open(&f, &config_16);
+		fixture_open(&g, &config_16);
+		assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+		weir_server_set_ring(server, f.ring);
+		pid = start_peer(policy, ready, hangs_up != 0 ? hang_up_and_hold : hold);
+		serve_peer(&f, server, ready[0]);
+		fixture_publish_many(&f, 1);
+		if (hangs_up == 0)
+			assert_false(weir_writer_drained(f.writer));
+		weir_server_next_ring(server, g.ring);
+		if (hangs_up == 0)
+			end_peer(pid, ready);
+		SERVE_UNTIL(server, weir_writer_drained(f.writer));
+		assert_int_equal(weir_ring_end_stats(f.ring, 0, &end), 0);
+		assert_int_equal(end.attached, hangs_up != 0); /* it may still read */
+		if (hangs_up != 0)
+			end_peer(pid, ready);
+		SERVE_UNTIL(server,
+			(weir_writer_attend(f.writer), weir_ring_end_stats(f.ring, 0, &end)) == 0 && !end.attached);
+		weir_server_drop_ring(server);
+		fixture_close(&f);
+		weir_server_free(&server);
+		fixture_close(&g);
+	}
+}
+
+static void a_server_that_ends_leaves_nobody_waited_for(void **state)
+{
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct weir_end_stats end;
+	struct fixture f;
+
+	for (int dead = 0; dead < 2; dead++) {
+		int ready[2];
+		pid_t pid;
+
+		fixture_open(&f, &config_16);
+		assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+		weir_server_set_ring(server, f.ring);
+		pid = start_peer(policy, ready, hold);
+		serve_peer(&f, server, ready[0]);
+		if (dead != 0)
+			end_peer(pid, ready);
+		weir_server_free(&server);
+		fixture_publish_many(&f, 100);
+		assert_int_equal(weir_ring_end_stats(f.ring, 0, &end), 0);
+		assert_int_equal(end.attached, dead == 0); /* what the living one holds is its own */
+		if (dead == 0)
+			end_peer(pid, ready);
+		fixture_close(&f);
+	}
+}
+
 static void follow_to_the_next_generation(struct weir_client *client, struct weir_reader *reader)
 {
 	struct weir_reader *next = NULL;
@@ -341,6 +454,9 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_unrelated_process_reads_and_its_death_frees_its_slots),
 		cmocka_unit_test(a_bare_hang_up_forfeits_the_wait_but_not_the_pins),
+		cmocka_unit_test(who_hung_up_reads_on_without_being_waited_for),
+		cmocka_unit_test(a_ring_hears_of_its_readers_until_it_is_dropped),
+		cmocka_unit_test(a_server_that_ends_leaves_nobody_waited_for),
 		cmocka_unit_test(the_next_generation_is_announced_on_the_same_socket),
 		cmocka_unit_test(a_server_without_a_ring_keeps_its_peers_waiting),
 		cmocka_unit_test(readers_that_left_use_up_no_ends_for_ever),

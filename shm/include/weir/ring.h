@@ -107,8 +107,13 @@ int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, u
  * sealed ring that its writer has not opened yet; -EMFILE. */
 int weir_ring_reader_fds(struct weir_ring *ring, uint32_t end, struct weir_ring_fds *fds);
 
-/* Withdraws a reader's cursor: the writer does not wait for it any more; its pins count on. -EINVAL: not attached. */
+/* Evicts a reader: the writer does not wait for it any more, its acquire returns -ESTALE; its pins count on. -EINVAL:
+ * not attached. */
 int weir_ring_withdraw(struct weir_ring *ring, uint32_t end);
+
+/* Takes only the waiting from a lossless reader: it goes on as WEIR_STALL_DEGRADE says. To others it does nothing.
+ * -EINVAL: not attached. */
+int weir_ring_degrade(struct weir_ring *ring, uint32_t end);
 
 /* Says that a reader is dead and reaped (or left and closed everything): its pins count no more. Never call it for a
  * process that may still run. The end is reused after the writer has acknowledged it. Returns 1 if the reader did

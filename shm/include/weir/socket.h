@@ -34,7 +34,9 @@ struct weir_server_config {
  * config. owner_pid may be NULL. Blocks for 1 s at most, while another server is starting in the same folder. */
 int weir_server_create(struct weir_server **server, const struct weir_server_config *config, int *owner_pid);
 
-/* Drops all peers and removes the socket file if it is still ours. The ring stays the caller's. */
+/* Drops all peers as if they had hung up (the dead are reaped), and removes the socket file if it is still ours. The
+ * ring stays the caller's. Peers read on, but what they hold stays held even after their death, because nobody hears of
+ * it: give another server a new ring. */
 void weir_server_free(struct weir_server **server);
 
 /* Serves this ring from now on: new peers are attached to it, present ones are told. Its writer must have opened it.
@@ -42,9 +44,15 @@ void weir_server_free(struct weir_server **server);
  * peers wait. */
 void weir_server_set_ring(struct weir_server *server, struct weir_ring *ring);
 
-/* Poll the fd for POLLIN, then dispatch, which does not block. It reaps the ends of peers that died, withdraws the
- * cursors of those that hung up, drops those that break the rules, and shows observers the readers' counters
- * (weir_ring_show()). The fd is the server's. */
+/* The same, but the ring before it is kept: its readers' deaths and hang-ups are told to it, so that a writer that has
+ * ended it may wait for weir_writer_drained(). It must outlive the server, or weir_server_drop_ring(), which ends that,
+ * or the next ring: no more than one is kept. */
+void weir_server_next_ring(struct weir_server *server, struct weir_ring *ring);
+void weir_server_drop_ring(struct weir_server *server);
+
+/* Poll the fd for POLLIN, then dispatch, which does not block. It reaps the ends of peers that died, waits no
+ * longer for those that hung up (weir_ring_degrade()), drops those that break the rules, and shows observers the
+ * readers' counters (weir_ring_show()). The fd is the server's. */
 int weir_server_fd(const struct weir_server *server);
 void weir_server_dispatch(struct weir_server *server);
 
