@@ -341,9 +341,10 @@ int weir_ring_attach(struct weir_ring *ring, const struct weir_policy *policy, u
 	if (i == ring->geometry.end_count)
 		return -EBUSY;
 	/* Nobody else looks at this end now: what its last reader wrote is thrown away. */
-	if (ring->end[i].id != 0 && (pwrite(ring->end[i].fd, zeroes, sizeof(zeroes), 0) != sizeof(zeroes) ||
-					    ring_bell_renew(ring->end[i].bell_fd) < 0))
-		return -EIO;
+	if (ring->end[i].id != 0 && pwrite(ring->end[i].fd, zeroes, sizeof(zeroes), 0) != sizeof(zeroes))
+		return -errno;
+	if (ring->end[i].id != 0 && (r = ring_bell_renew(ring->end[i].bell_fd)) < 0)
+		return r;
 	ring->end[i].id = ++ring->next_id;
 	ring->end[i].attached = true;
 	ring->end[i].policy = checked;
