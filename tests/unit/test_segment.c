@@ -216,7 +216,7 @@ static void an_end_that_cannot_be_cleaned_is_not_given_away(void **state)
 	assert_int_equal(weir_ring_reap(f.ring, f.end[0]), 0);
 	weir_writer_attend(f.writer);
 	no_pwrite = true;
-	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), -EIO);
+	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), -ENOMEM);
 	assert_int_equal(end, 77);
 	no_pwrite = false;
 	assert_int_equal(weir_ring_attach(f.ring, &LATEST, &end), 0);
