@@ -24,15 +24,6 @@ void server_forget(struct peer *peer)
 	peer->socket = peer->pidfd = -1;
 }
 
-void server_refuse(struct weir_server *server, struct peer *peer, int status)
-{
-	struct handover message = { .type = HANDOVER_REFUSE, .status = status };
-
-	handover_send(peer->socket, &message, NULL);
-	server->stats.refused++;
-	server_forget(peer);
-}
-
 void server_died(struct weir_server *server, struct peer *peer)
 {
 	if (peer->attached)
@@ -55,6 +46,22 @@ void server_hung_up(struct weir_server *server, struct peer *peer)
 	if (peer->kept)
 		weir_ring_degrade(server->kept, peer->kept_end);
 	segment_close(&peer->socket);
+	peer->deadline_ns = 0;
+}
+
+void server_refuse(struct weir_server *server, struct peer *peer, int status)
+{
+	struct handover message = { .type = HANDOVER_REFUSE, .status = status };
+
+	handover_send(peer->socket, &message, NULL);
+	server->stats.refused++;
+	if (!peer->kept) {
+		server_forget(peer);
+		return;
+	}
+	if (status == -EPIPE) /* it had hung up */
+		weir_ring_degrade(server->kept, peer->kept_end);
+	segment_close(&peer->socket); /* else it may drain the ring that it has */
 	peer->deadline_ns = 0;
 }
 
