@@ -118,7 +118,8 @@ int segment_map(void **map, int fd, uint64_t bytes, bool writable)
 	struct stat st;
 	void *made;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size < bytes)
+	/* Not only large enough, but there: else it is our touching it that makes its pages, on our account. */
+	if (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size < bytes || (uint64_t)st.st_blocks < bytes / 512)
 		return -EPROTO;
 	made = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (made == MAP_FAILED)

@@ -30,7 +30,7 @@ int segment_reopen_readonly(int fd);
 /* A second descriptor with the same rights. Or -errno. */
 int segment_dup(int fd);
 
-/* Maps and faults in all pages. -EPROTO: the object is smaller than bytes; -ENOMEM. */
+/* Maps and faults in all pages. -EPROTO: the object is smaller than bytes, or its memory not reserved; -ENOMEM. */
 int segment_map(void **map, int fd, uint64_t bytes, bool writable);
 void segment_unmap(void *map, uint64_t bytes);
 

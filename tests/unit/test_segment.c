@@ -179,6 +179,24 @@ static void what_is_no_object_is_not_mapped(void **state)
 	assert_false(segment_is_sealed(fds[0], SEGMENT_SEALS_FIXED));
 }
 
+static void memory_that_is_not_there_yet_is_not_mapped(void **state)
+{
+	int fd = memfd_create("weir", MFD_CLOEXEC);
+	void *map = NULL;
+	struct stat st;
+
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	assert_int_equal(segment_map(&map, fd, 1 << 20, false), -EPROTO);
+	assert_int_equal(fallocate(fd, 0, 0, (1 << 20) - 4096), 0);
+	assert_int_equal(segment_map(&map, fd, 1 << 20, false), -EPROTO);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_blocks, ((1 << 20) - 4096) / 512); /* nothing was made by looking */
+	assert_int_equal(fallocate(fd, 0, 0, 1 << 20), 0);
+	assert_int_equal(segment_map(&map, fd, 1 << 20, false), 0);
+	segment_unmap(map, 1 << 20);
+	close(fd);
+}
+
 static void space_is_unlimited_where_nobody_says_how_much_there_is(void **state)
 {
 	struct weir_ring_config config = { .slot_count = 4 };
@@ -232,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(a_signal_does_not_end_the_reservation_of_memory, setup),
 		cmocka_unit_test_setup(without_preadv2_an_eventfd_is_read_when_it_is_readable, setup),
 		cmocka_unit_test_setup(what_is_no_object_is_not_mapped, setup),
+		cmocka_unit_test(memory_that_is_not_there_yet_is_not_mapped),
 		cmocka_unit_test_setup(an_end_that_cannot_be_cleaned_is_not_given_away, setup),
 		cmocka_unit_test_setup(space_is_unlimited_where_nobody_says_how_much_there_is, setup),
 	};
