@@ -41,6 +41,20 @@ static bool is_safe(const struct weir_ring_fds *fds, bool observe)
 	return true;
 }
 
+/* A server may say anything: what its users need not know of becomes -EIO. */
+static int refusal(int status)
+{
+	switch (status) {
+	case -ENOSPC:
+	case -EBUSY:
+	case -EINVAL:
+	case -EPERM:
+	case -EACCES:
+	case -ETIMEDOUT: return status;
+	default: return status < 0 ? -EIO : -EPROTO;
+	}
+}
+
 int weir_client_dispatch(struct weir_client *client)
 {
 	struct weir_ring_fds fds = { 0 };
@@ -50,7 +64,7 @@ int weir_client_dispatch(struct weir_client *client)
 	for (int i = 0; i < MESSAGES_MAX && (r = handover_receive(client->socket, &message, &fds)) == 0; i++) {
 		if (message.type == HANDOVER_REFUSE) {
 			weir_ring_fds_close(&fds);
-			return message.status < 0 ? message.status : -EPROTO;
+			return refusal(message.status);
 		}
 		if (message.type != HANDOVER_RING || !is_safe(&fds, client->observe)) {
 			weir_ring_fds_close(&fds);

@@ -64,14 +64,17 @@ static int lock_folder(const char *path)
 	return fd;
 }
 
-static int remove_stale(const char *path)
+static int remove_stale(const char *path, int *owner_pid)
 {
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
 		return 0;
-	if (!S_ISSOCK(st.st_mode))
+	if (!S_ISSOCK(st.st_mode)) {
+		if (owner_pid != NULL)
+			*owner_pid = 0;
 		return -EADDRINUSE;
+	}
 	return unlink(path) < 0 ? -errno : 0;
 }
 
@@ -101,7 +104,7 @@ static int open_file(struct listen *listener, socklen_t length, uint32_t mode, i
 		return folder;
 	r = probe(&listener->address, length, owner_pid);
 	if (r == 0)
-		r = remove_stale(listener->address.sun_path);
+		r = remove_stale(listener->address.sun_path, owner_pid);
 	if (r == 0)
 		r = bind_file(listener, length, mode, backlog);
 	close(folder);
@@ -113,7 +116,8 @@ static int open_abstract(struct listen *listener, socklen_t length, int backlog,
 	if (bind(listener->fd, (struct sockaddr *)&listener->address, length) < 0) {
 		int r = -errno;
 
-		probe(&listener->address, length, owner_pid);
+		if (r == -EADDRINUSE && probe(&listener->address, length, owner_pid) == 0 && owner_pid != NULL)
+			*owner_pid = 0; /* it is bound, but does not listen: the kernel does not say whose it is */
 		return r;
 	}
 	return listen(listener->fd, backlog) < 0 ? -errno : 0;

@@ -73,7 +73,7 @@ static int take_ring(struct weir_writer *writer, struct weir_ring_fds *fds)
 		(r = segment_map((void **)&writer->head, fds->fd[RING_FD_HEAD], layout_head_bytes(&writer->geometry),
 			 true)) < 0)
 		return r;
-	/* From here on our mappings are the only writable ones. For shm_open's objects there are no seals: EINVAL. */
+	/* From here on our mappings are the only writable ones. For objects in /dev/shm there are no seals: EPERM. */
 	if (((r = segment_seal(WEIR_BACKING_SEALED, fds->fd[RING_FD_DATA], SEGMENT_SEALS_OURS)) < 0 && r != -EPERM) ||
 		((r = segment_seal(WEIR_BACKING_SEALED, fds->fd[RING_FD_HEAD], SEGMENT_SEALS_OURS)) < 0 && r != -EPERM))
 		return r;

@@ -85,6 +85,7 @@ static void what_is_no_answer_is_a_breach_of_the_rules(void **state)
 	assert_int_equal(result_of_message(HANDOVER_REFUSE, -ENOSPC, NULL, false), -ENOSPC);
 	assert_int_equal(result_of_message(HANDOVER_REFUSE, 0, NULL, false), -EPROTO);
 	assert_int_equal(result_of_message(HANDOVER_REFUSE, 5, NULL, false), -EPROTO);
+	assert_int_equal(result_of_message(HANDOVER_REFUSE, -EAGAIN, NULL, false), -EIO);
 	assert_int_equal(result_of_message(HANDOVER_HELLO, 0, NULL, false), -EPROTO);
 	assert_int_equal(result_of_message(HANDOVER_RING, 0, NULL, false), -EPROTO);
 	assert_int_equal(result_of_message(HANDOVER_RING, 0, &none, false), -EPROTO);

@@ -28,12 +28,25 @@ static void a_stale_path_is_taken_over_and_a_live_one_names_its_owner(void **sta
 	weir_server_free(&server);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(weir_server_create(&server, &server_config, NULL), -EADDRINUSE); /* a file, not a socket */
+	owner = 77;
+	assert_int_equal(weir_server_create(&server, &server_config, &owner), -EADDRINUSE);
+	assert_int_equal(owner, 0); /* nobody knows */
 	assert_int_equal(unlink(path), 0);
 
 	server_config.path = "@weir-test-abstract";
 	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
 	assert_int_equal(weir_server_create(&second, &server_config, &owner), -EADDRINUSE);
+	assert_int_equal(owner, getpid());
 	weir_server_free(&server);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0); /* bound, but nobody listens */
+	memcpy(address.sun_path, "\0weir-test-abstract", sizeof("@weir-test-abstract") - 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address,
+				 offsetof(struct sockaddr_un, sun_path) + sizeof("@weir-test-abstract") - 1),
+		0);
+	owner = 77;
+	assert_int_equal(weir_server_create(&second, &server_config, &owner), -EADDRINUSE);
+	assert_int_equal(owner, 0);
+	close(fd);
 	server_config.path = "/nonexistent-folder/ring";
 	assert_int_equal(weir_server_create(&server, &server_config, NULL), -ENOENT);
 	server_config.path = "";

@@ -17,7 +17,7 @@ struct weir_writer;
 
 /* Maps a ring for writing. Takes over the descriptors in *fds: they are closed in any case (but the eventfds, which the
  * writer keeps), and fds->count becomes 0. Blocks while pages are mapped. -EINVAL: not a writer's descriptors; -EPROTO:
- * not a ring of this version; -ENOMEM. Attach requests made so far are granted before it returns. */
+ * not a ring of this version; -ENOMEM, -EMFILE. Attach requests made so far are granted before it returns. */
 int weir_writer_open(struct weir_writer **writer, struct weir_ring_fds *fds);
 
 /* Closes without an end of stream. Claimed slots and their pointers become invalid. */
