@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -152,7 +153,7 @@ void server_attach(struct weir_server *server, struct peer *peer)
 	server->stats.accepted++;
 }
 
-/* -1: the kernel gives none. */
+/* Or -errno; -ENOSYS, -EPERM: the kernel gives none. */
 static int peer_pidfd(int socket, int pid)
 {
 	socklen_t length = sizeof(int);
@@ -160,15 +161,54 @@ static int peer_pidfd(int socket, int pid)
 
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0)
 		return pidfd;
-	return (int)syscall(SYS_pidfd_open, pid, 0);
+	if (errno != ENOPROTOOPT) /* it is dead, and its pid may be another's by now; or we have no descriptor left */
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -EPIPE;
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return pidfd < 0 ? -errno : pidfd;
 }
 
-static struct peer *free_peer(struct weir_server *server)
+/* It is silent, waits for a ring, or only looks. */
+static bool can_make_room(const struct peer *peer)
 {
+	return peer->number != 0 && peer->socket >= 0 && !peer->attached && !peer->kept;
+}
+
+/* The more places its user, then its process, has, the sooner a peer goes; before all who has said nothing. */
+static uint32_t weigh(const struct weir_server *server, const struct peer *peer)
+{
+	uint32_t weight = 0;
+
+	if (!peer->hello)
+		return UINT32_MAX;
 	for (uint32_t i = 0; i < PEERS_MAX; i++)
-		if (server->peer[i].number == 0)
-			return &server->peer[i];
-	return NULL;
+		if (can_make_room(&server->peer[i]) && server->peer[i].uid == peer->uid)
+			weight += server->peer[i].pid == peer->pid ? PEERS_MAX + 2 : PEERS_MAX + 1;
+	return weight;
+}
+
+/* A free place, if need be that of the heaviest, and of those the oldest. Readers keep theirs. */
+static struct peer *take_place(struct weir_server *server)
+{
+	struct peer *last = NULL;
+	uint32_t heaviest = 0;
+
+	for (uint32_t i = 0; i < PEERS_MAX; i++) {
+		struct peer *peer = &server->peer[i];
+		uint32_t weight;
+
+		if (peer->number == 0)
+			return peer;
+		if (!can_make_room(peer))
+			continue;
+		weight = weigh(server, peer);
+		if (weight > heaviest || (weight == heaviest && peer->number < last->number)) {
+			heaviest = weight;
+			last = peer;
+		}
+	}
+	if (last != NULL)
+		server_refuse(server, last, -EBUSY);
+	return last;
 }
 
 /* Who it is, and whether it may come in. Without pid and pidfd nobody could say when it dies. */
@@ -176,13 +216,19 @@ static int identify(const struct weir_server *server, struct peer *peer)
 {
 	struct ucred credentials = { 0 };
 	socklen_t length = sizeof(credentials);
+	int pidfd;
 
 	getsockopt(peer->socket, SOL_SOCKET, SO_PEERCRED, &credentials, &length);
 	peer->pid = credentials.pid;
-	peer->pidfd = peer_pidfd(peer->socket, peer->pid);
+	peer->uid = credentials.uid;
+	pidfd = peer_pidfd(peer->socket, peer->pid);
+	if (pidfd >= 0)
+		peer->pidfd = pidfd;
 	if (!server->config.any_user && credentials.uid != geteuid() && credentials.uid != 0)
 		return -EACCES;
-	return peer->pidfd >= 0 || peer->pid > 0 ? 0 : -EACCES;
+	if (pidfd == -EINVAL || pidfd == -ENOSYS || pidfd == -EPERM)
+		return peer->pid > 0 ? 0 : -EACCES;
+	return pidfd >= 0 ? 0 : pidfd;
 }
 
 static int watch_peer(struct weir_server *server, const struct peer *peer)
@@ -193,18 +239,29 @@ static int watch_peer(struct weir_server *server, const struct peer *peer)
 	return r == 0 && peer->pidfd >= 0 ? server_watch(server, peer->pidfd, about | ABOUT_PIDFD) : r;
 }
 
+/* The connection stays in the queue, and the listener readable: it would have us try again and again. */
+static void pause_listening(struct weir_server *server)
+{
+	epoll_ctl(server->epoll, EPOLL_CTL_DEL, server->listen.fd, NULL);
+	server->listen_ns = clock_now_ns() + WEIR_WAIT_BOUND_NS;
+}
+
 void server_accept(struct weir_server *server)
 {
 	int socket = accept4(server->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct peer made = { .socket = socket, .pidfd = -1 };
-	struct peer *peer = free_peer(server);
+	struct peer *peer;
 	int r;
 
-	if (socket < 0)
+	if (socket < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_listening(server);
 		return;
-	r = peer != NULL ? identify(server, &made) : -EBUSY;
-	if (r < 0) {
-		server_refuse(server, &made, r);
+	}
+	r = identify(server, &made);
+	peer = r == 0 ? take_place(server) : NULL;
+	if (peer == NULL) {
+		server_refuse(server, &made, r < 0 ? r : -EBUSY);
 		return;
 	}
 	made.number = ++server->peers;
@@ -213,6 +270,8 @@ void server_accept(struct weir_server *server)
 	r = watch_peer(server, peer);
 	if (r < 0)
 		server_refuse(server, peer, r);
+	else
+		server_receive(server, peer); /* who says hello at once is not taken for a silent one */
 }
 
 static bool take_note(struct weir_server *server, struct peer *peer, uint32_t note)

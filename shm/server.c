@@ -66,6 +66,11 @@ static void look_after_peers(struct weir_server *server)
 	int64_t now_ns = clock_now_ns(), first_ns = show_counters(server, now_ns);
 	struct itimerspec at = { 0 };
 
+	if (server->listen_ns != 0 && server->listen_ns <= now_ns)
+		server->listen_ns =
+			server_watch(server, server->listen.fd, ABOUT_LISTENER) < 0 ? now_ns + WEIR_WAIT_BOUND_NS : 0;
+	if (server->listen_ns != 0 && (first_ns == 0 || server->listen_ns < first_ns))
+		first_ns = server->listen_ns;
 	for (uint32_t i = 0; i < PEERS_MAX; i++) {
 		struct peer *peer = &server->peer[i];
 

@@ -9,7 +9,7 @@
 #include "handover.h"
 #include "listen.h"
 
-/* Peers of which nothing is known yet; more are refused. */
+/* Readers, and as many that do not read: if there are more, one of those makes room. */
 #define PEERS_MAX (2 * WEIR_READERS_MAX)
 
 /* A peer's life: said hello? → attached (end valid) → hung up (socket -1) → dead. It is dead only when its pidfd says
@@ -18,6 +18,7 @@
 struct peer {
 	uint64_t number; /* 0: unused. Events carry its lower half: its place may be another's by then */
 	int socket, pidfd, pid;
+	uint32_t uid;
 	bool hello, attached, kept;
 	int64_t deadline_ns; /* to say hello; without a pidfd, after it hung up: to look for it */
 	struct handover want;
@@ -30,7 +31,9 @@ struct weir_server {
 	struct weir_server_config config;
 	struct listen listen;
 	int epoll, timer;
-	int64_t show_ns;	       /* when observers are shown the counters again */
+	int64_t listen_ns; /* until then the listener is left out, because there is no descriptor for an accept; 0: no
+			    */
+	int64_t show_ns;   /* when observers are shown the counters again */
 	struct weir_ring *ring, *kept; /* borrowed; kept: the one before, whose readers are still looked after */
 	struct weir_server_stats stats;
 	uint64_t peers; /* so far */

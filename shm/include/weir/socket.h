@@ -21,7 +21,9 @@ struct weir_server_config {
 	uint32_t mode;	      /* permissions of the socket file; default 0600 */
 	bool any_user;	      /* accept peers of any user that the permissions let through; default: ours and root */
 	bool async_io;	      /* accept policies with async_io; default: -EPERM, because they can cost a generation */
-	uint32_t max_readers; /* default: as many as the ring has ends */
+	uint32_t max_readers; /* default: as many as the ring has ends. Places for those that do not read (silent,
+			       * waiting, looking) are few: in a crowd the silent go first, then those of whose
+			       * user and process there are most */
 	int64_t hello_ns;     /* a peer that has not said what it wants by then is dropped; default 1 s */
 	int64_t stall_max_ns; /* lossless readers are waited for no longer than this; default: as long as they ask */
 	/* Called by dispatch for every weir_client_note(), may be NULL. A peer that sends many is dropped. */
@@ -84,15 +86,17 @@ struct weir_client_config {
 };
 
 /* Connects and waits for the first ring, until the deadline. -ENOENT, -ECONNREFUSED: nobody serves this path; -EACCES;
- * -ENOSPC: its ring has too few slots for the policy; -EBUSY: too many readers; -EINVAL: policy; -ETIMEDOUT; -EPROTO:
- * the server breaks the rules; -EPERM: it allows no async_io. */
+ * also: it does not let us in; -ENOSPC: its ring has too few slots for the policy; -EBUSY: too many readers, or peers
+ * that do not read; -EINVAL: policy; -EPERM: it allows no async_io; -EIO: it refuses for a reason of its own;
+ * -ETIMEDOUT: also if we were too slow for it; -EPIPE: it hung up; -EPROTO: it breaks the rules; -ENAMETOOLONG;
+ * -EMFILE, -ENOMEM: ours. */
 int weir_client_connect(struct weir_client **client, const struct weir_client_config *config, int64_t deadline_ns);
 
 /* Closes. Readers that were taken stay open, but nobody waits for them any more. */
 void weir_client_free(struct weir_client **client);
 
 /* Poll the fd for POLLIN, then dispatch, which does not block: 0, or -EPIPE: the server is gone: drain the reader, then
- * connect again; -EPROTO: it breaks the rules. The fd is the client's. */
+ * connect again; or why it refuses us the next generation, as weir_client_connect() says. The fd is the client's. */
 int weir_client_fd(const struct weir_client *client);
 int weir_client_dispatch(struct weir_client *client);
 
