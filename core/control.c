@@ -7,8 +7,13 @@
 
 #include <weir/result.h>
 
-/* So many reads from one pipe, then it is the others' turn. A full pipe takes 16. */
-#define READS_MAX 32
+#include "clock.h"
+
+/* A child that has a lot to say is read once in a round, so that the others get their turn; after so many bytes, a full
+ * pipe, within SHARE_NS it is left alone for a while. */
+#define SHARE_BYTES 65536
+#define SHARE_NS    (10 * CLOCK_MS)
+#define READS_MAX   64 /* more than a full pipe takes */
 
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size)
 {
@@ -166,37 +171,43 @@ static int take_all(struct weir_child *child, char *what, size_t size)
 	return r;
 }
 
-/* 0: all was read; -EAGAIN: its share is used up; -EPIPE: closed; -EPROTO. */
-static int read_some(struct weir_child *child, char *what, size_t size)
+/* 0: something was read and handled; -EAGAIN: there is nothing; -EPIPE: closed; -EPROTO. */
+static int read_once(struct weir_child *child, char *what, size_t size)
 {
-	for (int i = 0; i < READS_MAX; i++) {
-		int r = message_receive(&child->parser, child->events);
+	int r = message_receive(&child->parser, child->events);
 
-		if (r == -EAGAIN)
-			return 0;
-		if (r < 0)
-			return -EPIPE;
-		r = take_all(child, what, size);
-		if (r < 0)
-			return r;
+	if (r < 0)
+		return r == -EAGAIN ? r : -EPIPE;
+	child->share_bytes += (uint32_t)r;
+	return take_all(child, what, size);
+}
+
+static bool has_had_its_share(struct weir_child *child)
+{
+	int64_t now_ns = clock_ns();
+
+	if (child->share_bytes >= SHARE_BYTES && now_ns - child->share_since_ns < SHARE_NS)
+		return true;
+	if (now_ns - child->share_since_ns >= SHARE_NS) {
+		child->share_since_ns = now_ns;
+		child->share_bytes = 0;
 	}
-	return -EAGAIN;
+	return false;
 }
 
 void control_readable(void *data)
 {
 	struct weir_child *child = data;
 	char what[64];
-	int r = read_some(child, what, sizeof(what));
+	int r = read_once(child, what, sizeof(what));
 
-	if (r == -EAGAIN) {
-		loop_park(child->frontend->loop, &child->control);
-	} else if (r == -EPIPE) {
+	if (r == -EPIPE) {
 		loop_remove(child->frontend->loop, &child->control);
-		if (!child->is_command)
-			process_apply(child, SUPERVISE_CLOSING, "");
+		process_apply(child, SUPERVISE_CLOSING, "");
 	} else if (r == -EPROTO) {
 		process_violation(child, what);
+	} else if (has_had_its_share(child) && child->control.index != 0) {
+		loop_park(child->frontend->loop, &child->control);
 	}
 }
 
@@ -205,8 +216,9 @@ void control_drain(struct weir_child *child)
 	char what[64];
 
 	/* A dead child cannot be punished any more: what is no message is left unread. */
-	if (child->control.index != 0)
-		read_some(child, what, sizeof(what));
+	for (int i = 0; child->control.index != 0 && i < READS_MAX; i++)
+		if (read_once(child, what, sizeof(what)) < 0)
+			return;
 }
 
 /* --- calls ------------------------------------------------------------------------------------------------------- */

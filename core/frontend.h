@@ -99,6 +99,8 @@ struct weir_child {
 	int commands, events, rings, output_fd;
 	struct loop_source death, control, log;
 	struct message_parser parser;
+	int64_t share_since_ns;
+	uint32_t share_bytes; /* read since then */
 	struct output output;
 	uint32_t last_call;
 	struct call call;

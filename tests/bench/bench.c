@@ -6,19 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct group *const groups[] = {
-	&handover_group,
-	&copy_group,
-	&roundtrip_group,
-	&paced_group,
-	&publish_group,
-	&dirty_group,
-	&wake_group,
-	&recovery_group,
-	&recovery_peer_group,
-	&memory_group,
-};
-
 struct options {
 	bool quick;
 	enum style style;
@@ -167,12 +154,12 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	struct tally tally = { 0 };
 
-	if (parse(&options, argc, argv) < 0 || bench_init(options.quick) < 0)
+	if (bench_begin() < 0 || parse(&options, argc, argv) < 0 || bench_init(options.quick) < 0)
 		return 2;
 	report_head(options.style, options.json);
-	for (uint32_t i = 0; i < COUNT_OF(groups); i++)
-		if (options.only == NULL || strcmp(options.only, groups[i]->name) == 0)
-			run_group(groups[i], &options, &tally);
+	for (uint32_t i = 0; bench_groups[i] != NULL; i++)
+		if (options.only == NULL || strcmp(options.only, bench_groups[i]->name) == 0)
+			run_group(bench_groups[i], &options, &tally);
 	if (options.json != NULL)
 		fclose(options.json);
 	if (options.quick)

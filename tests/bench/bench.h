@@ -47,6 +47,10 @@ struct group {
 	uint32_t row_count;
 };
 
+/* What a program measures, NULL terminated; and what it does first of all (0 or -errno). */
+extern const struct group *const bench_groups[];
+int bench_begin(void);
+
 extern const struct group handover_group, copy_group, roundtrip_group, paced_group, publish_group, dirty_group,
 	wake_group, recovery_group, recovery_peer_group, memory_group;
 
