@@ -148,13 +148,6 @@ static void pump(void *data)
 
 /* --- what workers do --------------------------------------------------------------------------------------------- */
 
-/* Its deaths count no more. */
-static void forgive(struct weir_child *child)
-{
-	child->history.attempt = 0;
-	child->deaths.count = 0;
-}
-
 static int take_reply(struct weir_child *child, const struct weir_message *message)
 {
 	struct pool_worker *worker = child->owned;
@@ -164,7 +157,6 @@ static int take_reply(struct weir_child *child, const struct weir_message *messa
 
 	if (r < 0)
 		return r;
-	forgive(child); /* it is good for something */
 	if (pool->jobs.config.max_bytes > 0 && watch_own_bytes(child->pid) > pool->jobs.config.max_bytes)
 		pool->jobs.worker[worker->index].recycle = true;
 	pool_kick(pool);
@@ -177,9 +169,10 @@ static void take_death(struct weir_child *child, const siginfo_t *info, const ch
 {
 	struct pool_worker *worker = child->owned;
 
-	/* A job may be what kills its worker; that says nothing against the worker. */
+	/* A job may be what kills its worker; that says nothing against the worker, nor does the death of one that was
+	 * of use. */
 	if (jobs_worker_dead(&worker->pool->jobs, worker->index, child->exit_seen, reason, clock_ns()))
-		forgive(child);
+		child->history.attempt = child->deaths.count = 0;
 	pool_kick(worker->pool);
 }
 

@@ -80,6 +80,8 @@ static int work_back(struct weir_back *back, struct labourer *own, const struct 
 			sleep_back(10000); /* the telling interrupts it */
 		return weir_back_reply(back, message, 0, "late", 5);
 	}
+	if (strncmp(text, "late?", 5) == 0)
+		return weir_job_late(back) ? -ETIME : 0;
 	if (strncmp(text, "eat", 3) == 0)
 		return eat_back(own, value);
 	if (strncmp(text, "forge", 5) == 0)

@@ -59,6 +59,7 @@ static void workers_are_kept_from_job_to_job(void **state)
 
 	crew_create(crew, (struct weir_pool_config){ .workers = 1 });
 	snprintf(pid, sizeof(pid), "%s", crew_do(crew, "pid")->text);
+	assert_int_equal(crew->outcome[0].worker_pid, atoi(pid));
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(crew_do(crew, "fail 3")->status, -3); /* a failure is nothing to die of */
 		assert_string_equal(crew_do(crew, "pid")->text, pid);
@@ -236,6 +237,7 @@ static void a_job_is_told_at_its_soft_limit_and_may_end_in_order(void **state)
 	outcome = crew_do(crew, "patient");
 	assert_int_equal(outcome->end, WEIR_JOB_DONE);
 	assert_string_equal(outcome->text, "late");
+	assert_int_equal(crew_do(crew, "late?")->status, 0); /* the next one is not */
 	assert_int_equal(crew_counters(crew).told, 1);
 	assert_int_equal(crew_counters(crew).deaths, 0);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pool_backends.h"
 
+#include <malloc.h>
+
 #define MS (SECOND / 1000)
 
 /* What becomes of the workers of a pool: in order, at the right time, and nothing is left of them. */
@@ -139,7 +141,29 @@ static void a_frontend_frees_the_pools_that_are_left(void **state)
 
 	crew_create(crew, (struct weir_pool_config){ .workers = 2 });
 	crew_do(crew, "pid");
+	crew_submit(crew, "sleep 50");
+	UNTIL(crew->fixture, crew_counters(crew).sent == 1);
 	crew->pool = NULL; /* the sanitizer would find it */
+	weir_frontend_free(&crew->fixture->frontend);
+	assert_int_equal(crew->ended, 1);
+	assert_int_equal(weir_frontend_create(&crew->fixture->frontend, NULL), 0);
+}
+
+/* A sanitizer has a heap of its own, and counts nothing here. */
+static void pools_that_were_freed_leave_no_memory(void **state)
+{
+	struct crew *crew = *state;
+	size_t before = 0;
+
+	for (int i = 0; i < 30; i++) {
+		crew_create(crew, (struct weir_pool_config){ .workers = 2, .args = "quiet" });
+		crew_do(crew, "pid");
+		weir_pool_free(&crew->pool);
+		fixture_run(crew->fixture, 20 * MS);
+		if (i == 9)
+			before = mallinfo2().uordblks;
+	}
+	UNTIL(crew->fixture, mallinfo2().uordblks < before + 20000);
 }
 
 /* --- recycling --------------------------------------------------------------------------------------------------- */
@@ -356,6 +380,7 @@ int main(void)
 		CREW(a_freed_pool_says_nothing_more_and_leaves_no_process),
 		CREW(a_pool_may_be_freed_while_its_callback_runs),
 		CREW(a_frontend_frees_the_pools_that_are_left),
+		CREW(pools_that_were_freed_leave_no_memory),
 		CREW(a_worker_is_replaced_after_so_many_jobs_and_leaves_in_order),
 		CREW(a_pool_may_be_closed_while_a_worker_is_recycled),
 		CREW(a_worker_is_replaced_when_it_has_grown_too_large),
