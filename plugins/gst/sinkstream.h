@@ -49,6 +49,10 @@ void sinkstream_learn_source(struct sinkstream *stream);
 /* False: an error message was posted, or it was unlocked. */
 bool sinkstream_set_caps(struct sinkstream *stream, GstCaps *caps);
 
+/* Begins the next ring, with slots that a buffer of this size fits into. 0, -EINTR, or -errno: a message was posted,
+ * but for -EFBIG: too large for any. */
+int sinkstream_grow(struct sinkstream *stream, gsize bytes);
+
 /* Proposes a pool over the slots of the ring. */
 void sinkstream_add_pool(struct sinkstream *stream, GstQuery *query, SlotAllocator *allocator, GstCaps *caps);
 

@@ -25,29 +25,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "serve.h"
-#include "sinksettings.h"
-#include "sinkstream.h"
+#include "sinkobject.h"
 
 GST_DEBUG_CATEGORY(weirsink_debug);
 #define GST_CAT_DEFAULT weirsink_debug
 
-struct _WeirSink {
-	GstBaseSink parent;
-	struct sinksettings settings;	   /* guarded by the object lock */
-	bool sync_is_set;		   /* by the application */
-	struct weirsink_provider provider; /* of rings: the one that made the element, or ourselves */
-	bool is_provided;
-	struct serve *serve; /* between start and stop, if we serve */
-	struct sinkstream stream;
-};
-
 G_DEFINE_TYPE(WeirSink, weirsink, GST_TYPE_BASE_SINK)
 
 enum { PROP_NUM_CLIENTS = SINKSETTINGS_LAST, PROP_STATS };
-enum { SIGNAL_CONNECTED, SIGNAL_DISCONNECTED, SIGNALS };
-static guint signals[SIGNALS];
-static GParamSpec *num_clients_spec;
 
 static GstStaticPadTemplate sink_template =
 	GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
@@ -156,119 +141,13 @@ static gboolean weirsink_unlock_stop(GstBaseSink *base)
 	return TRUE;
 }
 
-/* --- readers ---------------------------------------------------------------------------------------------------- */
-
-static void attend(void *data)
-{
-	weirsink_attend(data);
-}
-
-static void ask_for_key_unit(WeirSink *self, bool all_headers)
-{
-	GST_DEBUG_OBJECT(self, "asking for a key unit");
-	gst_pad_push_event(GST_BASE_SINK_PAD(self),
-		gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, all_headers, 0));
-}
-
-static void take_notes(void *data, uint32_t notes)
-{
-	if ((notes & WEIRSINK_NOTE_KEY_UNIT) != 0)
-		ask_for_key_unit(data, (notes & WEIRSINK_NOTE_HEADERS) != 0);
-}
-
-static void readers_changed(void *data, const struct weir_server_reader *reader, bool connected)
-{
-	WeirSink *self = data;
-
-	GST_INFO_OBJECT(self, "reader %" PRIu64 ", process %d, %s", reader->number, reader->pid,
-		connected ? "connected" : "gone");
-	g_signal_emit(
-		self, signals[connected ? SIGNAL_CONNECTED : SIGNAL_DISCONNECTED], 0, reader->number, reader->pid);
-	g_object_notify_by_pspec(G_OBJECT(self), num_clients_spec);
-	/* Who joins an encoded stream can show nothing before its next key frame. */
-	if (connected && sinkring_kind(&self->stream.ring) == WEIR_KIND_ENCODED)
-		ask_for_key_unit(self, true);
-}
-
-/* --- start and stop --------------------------------------------------------------------------------------------- */
-
-static int want_served(void *data, const struct weir_format *format, uint32_t slot_bytes, uint32_t loans)
-{
-	WeirSink *self = data;
-	struct weir_writer *writer;
-	int r = serve_begin(self->serve, format, slot_bytes, loans, self->stream.meta_room, &writer);
-
-	if (r == 0)
-		weirsink_set_writer(self, writer, 0);
-	return r;
-}
-
-static void explain(WeirSink *self, int r, int owner_pid)
-{
-	const char *path = self->settings.socket_path;
-
-	switch (r) {
-	case -EADDRINUSE:
-		if (owner_pid != 0)
-			GST_ELEMENT_ERROR(self, RESOURCE, BUSY,
-				("%s is served by process %d: stop that, or choose another socket-path", path,
-					owner_pid),
-				(NULL));
-		else
-			GST_ELEMENT_ERROR(self, RESOURCE, BUSY,
-				("%s is there already, and no stale socket: remove it, or choose another socket-path",
-					path),
-				(NULL));
-		break;
-	case -ENOENT:
-		GST_ELEMENT_ERROR(
-			self, RESOURCE, OPEN_WRITE, ("The folder of %s is missing: make it first", path), (NULL));
-		break;
-	case -EACCES:
-		GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED,
-			("Not allowed to make %s: choose a folder that you may write to", path), (NULL));
-		break;
-	case -ENAMETOOLONG:
-		GST_ELEMENT_ERROR(
-			self, RESOURCE, SETTINGS, ("%s is longer than the 107 bytes of a socket's name", path), (NULL));
-		break;
-	default: GST_ELEMENT_ERROR(self, RESOURCE, OPEN_WRITE, ("Cannot serve %s: %s", path, g_strerror(-r)), (NULL));
-	}
-}
-
-static bool start_serving(WeirSink *self)
-{
-	struct serve_config config = {
-		.path = self->settings.socket_path,
-		.perms = self->settings.perms,
-		.any_user = self->settings.any_user,
-		.max_readers = self->settings.max_readers,
-		.slots = self->settings.slots,
-		.shm_bytes = self->settings.shm_bytes,
-		.stall_max_ns = (int64_t)self->settings.stall_ns,
-		.attend = attend,
-		.changed = readers_changed,
-		.note = take_notes,
-		.data = self,
-	};
-	int owner_pid = 0, r;
-
-	if (config.path == NULL || config.path[0] == '\0') {
-		GST_ELEMENT_ERROR(self, RESOURCE, SETTINGS,
-			("No socket-path is set: give one under which readers connect, like /tmp/cam0"), (NULL));
-		return false;
-	}
-	r = serve_create(&self->serve, &config, &owner_pid);
-	if (r < 0)
-		explain(self, r, owner_pid);
-	return r == 0;
-}
+/* --- start and stop ---------------------------------------------------------------------------------------------- */
 
 static gboolean weirsink_start(GstBaseSink *base)
 {
 	WeirSink *self = WEIR_SINK(base);
 
-	if (!self->is_provided && !start_serving(self))
+	if (!self->is_provided && sinkserving_start(self) < 0)
 		return FALSE;
 	sinkstream_start(&self->stream, self->serve, self->settings.lossless);
 	return TRUE;
@@ -425,25 +304,15 @@ static void install(WeirSinkClass *class)
 	GObjectClass *object = G_OBJECT_CLASS(class);
 
 	sinksettings_install(object);
-	num_clients_spec = g_param_spec_uint("num-clients", "Number of clients", "Readers that are connected now", 0,
-		G_MAXUINT, 0, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
-	g_object_class_install_property(object, PROP_NUM_CLIENTS, num_clients_spec);
+	g_object_class_install_property(object, PROP_NUM_CLIENTS,
+		g_param_spec_uint("num-clients", "Number of clients", "Readers that are connected now", 0, G_MAXUINT, 0,
+			G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 	g_object_class_install_property(object, PROP_STATS,
 		g_param_spec_boxed("stats", "Statistics",
 			"Counts since the element was made: buffers rendered, dropped because no slot was free, copied "
 			"into one; of the present ring: generation, slots and others, and an array of its readers",
 			GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
-	/**
-	 * WeirSink::reader-connected:
-	 * @number: 1, 2, 3… in the order in which readers came
-	 * @pid: its process
-	 *
-	 * Emitted in a thread of the element.
-	 */
-	signals[SIGNAL_CONNECTED] = g_signal_new("reader-connected", G_TYPE_FROM_CLASS(class), G_SIGNAL_RUN_LAST, 0,
-		NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT64, G_TYPE_INT);
-	signals[SIGNAL_DISCONNECTED] = g_signal_new("reader-disconnected", G_TYPE_FROM_CLASS(class), G_SIGNAL_RUN_LAST,
-		0, NULL, NULL, NULL, G_TYPE_NONE, 2, G_TYPE_UINT64, G_TYPE_INT);
+	sinkserving_install(class);
 }
 
 static void weirsink_class_init(WeirSinkClass *class)
@@ -475,7 +344,7 @@ static void weirsink_class_init(WeirSinkClass *class)
 static void weirsink_init(WeirSink *self)
 {
 	sinksettings_init(&self->settings);
-	self->provider = (struct weirsink_provider){ .want = want_served, .data = self, .follows = true };
+	self->provider = (struct weirsink_provider){ .want = sinkserving_want, .data = self, .follows = true };
 	sinkstream_init(&self->stream, GST_BASE_SINK_CAST(self), &self->provider);
 	gst_base_sink_set_sync(GST_BASE_SINK(self), FALSE);
 	/* The last sample would keep a slot for ever, and basesink copies it into another one on a DRAIN query. */

@@ -23,33 +23,11 @@
 
 #include <errno.h>
 
-#include "feed.h"
-#include "srcsettings.h"
-#include "srcstream.h"
+#include "srcobject.h"
 #include "weirsink.h"
 
 GST_DEBUG_CATEGORY(weirsrc_debug);
 #define GST_CAT_DEFAULT weirsrc_debug
-
-#define RETRY_NS (100 * GST_MSECOND)
-
-struct _WeirSrc {
-	GstElement parent;
-	GstPad *pad;
-
-	struct srcsettings settings; /* guarded by the object lock */
-
-	GMutex lock; /* guards the next three */
-	GCond changed;
-	bool playing, flushing, eos_asked;
-
-	struct feed feed; /* the streaming thread's, as all below */
-	struct srcstream stream;
-	bool was_connected, connected;
-	int64_t waiting_since_ns;
-	gint left_to_push;
-	_Atomic uint32_t notes; /* to be sent to the producer */
-};
 
 static void uri_handler_init(gpointer interface, gpointer data);
 
@@ -101,94 +79,6 @@ static void set_flushing(WeirSrc *self, bool flushing)
 	g_mutex_unlock(&self->lock);
 }
 
-/* --- the producer ----------------------------------------------------------------------------------------------- */
-
-static void tell(WeirSrc *self, const char *what)
-{
-	gst_element_post_message(GST_ELEMENT_CAST(self),
-		gst_message_new_element(GST_OBJECT_CAST(self),
-			gst_structure_new(what, "socket-path", G_TYPE_STRING, self->settings.socket_path, NULL)));
-}
-
-static GstFlowReturn explain(WeirSrc *self, int r)
-{
-	const char *path = self->settings.socket_path;
-
-	switch (r) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-	case -ETIMEDOUT:
-	case -EPIPE:
-		GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND,
-			("Nobody serves %s: start a weirsink with this socket-path, or set reconnect=true to wait",
-				path),
-			("%s", g_strerror(-r)));
-		break;
-	case -EBUSY:
-		GST_ELEMENT_ERROR(self, RESOURCE, BUSY,
-			("%s has as many readers as it takes: give its weirsink a higher max-readers", path), (NULL));
-		break;
-	case -ENOSPC:
-		GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT,
-			("The ring of %s has too few slots for one more reader: give its weirsink more slots, or this "
-			 "weirsrc fewer max-buffers or max-held",
-				path),
-			(NULL));
-		break;
-	case -EACCES:
-	case -EPERM:
-		GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED,
-			("Not allowed to read %s: its weirsink takes other users with perms=0666 any-user=true", path),
-			("%s", g_strerror(-r)));
-		break;
-	default: GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Cannot read %s: %s", path, g_strerror(-r)), (NULL));
-	}
-	return GST_FLOW_ERROR;
-}
-
-static bool may_come(WeirSrc *self, int r)
-{
-	return r == -ENOENT || r == -ECONNREFUSED || r == -ETIMEDOUT || r == -EPIPE ||
-	       (self->was_connected && (r == -EBUSY || r == -ENOSPC));
-}
-
-static GstFlowReturn connect_once(WeirSrc *self)
-{
-	struct weir_policy policy = srcsettings_policy(&self->settings);
-	int64_t now_ns = epoch_monotonic_ns();
-	int r = feed_connect(&self->feed, self->settings.socket_path, &policy);
-
-	if (r == 0) {
-		GST_INFO_OBJECT(self, "connected to process %d", weir_client_server_pid(self->feed.client));
-		srcstream_new_producer(&self->stream);
-		self->connected = self->was_connected = true;
-		tell(self, "weirsrc-connected");
-		return GST_FLOW_OK;
-	}
-	if (!self->settings.reconnect || !may_come(self, r) ||
-		(self->settings.connection_timeout_ns != 0 &&
-			now_ns - self->waiting_since_ns >= (int64_t)self->settings.connection_timeout_ns))
-		return explain(self, r);
-	GST_LOG_OBJECT(self, "nobody serves %s yet: %s", self->settings.socket_path, g_strerror(-r));
-	feed_pause(&self->feed, RETRY_NS);
-	return GST_FLOW_OK;
-}
-
-static GstFlowReturn lose_producer(WeirSrc *self)
-{
-	GST_INFO_OBJECT(self, "the producer is gone");
-	feed_disconnect(&self->feed);
-	self->connected = false;
-	self->waiting_since_ns = epoch_monotonic_ns();
-	tell(self, "weirsrc-disconnected");
-	if (self->settings.reconnect)
-		return GST_FLOW_OK;
-	GST_ELEMENT_ERROR(self, RESOURCE, READ,
-		("The producer of %s is gone; set reconnect=true to wait for the next one", self->settings.socket_path),
-		(NULL));
-	return GST_FLOW_ERROR;
-}
-
 /* --- the streaming thread --------------------------------------------------------------------------------------- */
 
 static GstFlowReturn take_frame(WeirSrc *self)
@@ -213,7 +103,7 @@ static GstFlowReturn take_frame(WeirSrc *self)
 	case -EAGAIN:
 	case -EINTR: return GST_FLOW_OK;
 	case -ENODATA: GST_INFO_OBJECT(self, "end of stream"); return GST_FLOW_EOS;
-	default: return lose_producer(self);
+	default: return srcproducer_lose(self);
 	}
 }
 
@@ -227,7 +117,7 @@ static void loop(gpointer data)
 	else if (self->eos_asked || self->left_to_push == 0)
 		flow = GST_FLOW_EOS;
 	else
-		flow = self->connected ? take_frame(self) : connect_once(self);
+		flow = self->connected ? take_frame(self) : srcproducer_connect(self);
 	if (flow == GST_FLOW_OK)
 		return;
 	GST_DEBUG_OBJECT(self, "pausing: %s", gst_flow_get_name(flow));

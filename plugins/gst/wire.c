@@ -112,7 +112,7 @@ static GByteArray *tag_record(struct wire_out *out, GstEvent *event)
 static GByteArray *custom_record(struct wire_out *out, GstEvent *event)
 {
 	const GstStructure *structure = gst_event_get_structure(event);
-	gchar *text = structure != NULL ? gst_structure_to_string(structure) : NULL;
+	gchar *text = structure != NULL ? wireformat_to_text(structure) : NULL;
 	GByteArray *record = text_record(out, WIRE_CUSTOM, GST_EVENT_TYPE(event), text);
 
 	g_free(text);

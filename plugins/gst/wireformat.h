@@ -123,7 +123,7 @@ static inline bool wireformat_take(struct wire_view *view, void *part, uint32_t 
 	return true;
 }
 
-/* Parses a structure. GStreamer takes a bad name for a mistake of ours, so it is looked at first. */
+/* Parses a structure; NULL: it is none. GStreamer takes a bad name for a mistake of ours, so it is looked at first. */
 static inline GstStructure *wireformat_structure(const char *text)
 {
 	size_t length = strcspn(text, ",;");
@@ -134,6 +134,19 @@ static inline GstStructure *wireformat_structure(const char *text)
 		if (!g_ascii_isalnum(text[i]) && strchr("/-_.:+", text[i]) == NULL)
 			return NULL;
 	return gst_structure_from_string(text, NULL);
+}
+
+/* A structure as text that reads back; NULL: it holds what has no text, like an object. */
+static inline gchar *wireformat_to_text(const GstStructure *structure)
+{
+	gchar *text = gst_structure_to_string(structure);
+	GstStructure *back = strlen(text) < WIRE_TEXT_MAX ? wireformat_structure(text) : NULL;
+
+	if (back == NULL)
+		g_clear_pointer(&text, g_free);
+	else
+		gst_structure_free(back);
+	return text;
 }
 
 /* Takes a string; NULL: none that ends, or no UTF-8. */

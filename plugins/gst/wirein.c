@@ -9,6 +9,9 @@ struct wire_in {
 	uint64_t serial; /* of the sticky section that was read; 0: none */
 	uint64_t seen;	 /* events up to this number were given */
 	bool joined;	 /* some frame was read */
+	/* It sent text that no honest writer would: GStreamer's parsers leak memory over some of that, so no more of
+	 * its events and metas are read. */
+	bool distrusted;
 	uint32_t meta_bytes;
 	uint8_t copy[WIRE_ROOM_MAX];  /* of sticky events or news, while they are read */
 	uint8_t metas[WIRE_ROOM_MAX]; /* of the frame read last */
@@ -149,8 +152,8 @@ static gint by_number(gconstpointer a, gconstpointer b, gpointer data)
 	return first->number < second->number ? -1 : first->number > second->number;
 }
 
-/* Appends the events of a section with numbers over after. */
-static void find_events(GQueue *found, const uint8_t *section, uint32_t bytes, uint64_t after, bool sticky)
+/* Appends the events of a section with numbers over after. False: one is broken. */
+static bool find_events(GQueue *found, const uint8_t *section, uint32_t bytes, uint64_t after, bool sticky)
 {
 	struct wire_view view;
 
@@ -158,12 +161,15 @@ static void find_events(GQueue *found, const uint8_t *section, uint32_t bytes, u
 		GstEvent *event = view.head.number > after ? to_event(&view) : NULL;
 		struct found *one;
 
+		if (event == NULL && view.head.number > after)
+			return false;
 		if (event == NULL)
 			continue;
 		one = g_new(struct found, 1);
 		*one = (struct found){ .number = view.head.number, .sticky = sticky, .event = event };
 		g_queue_push_tail(found, one);
 	}
+	return true;
 }
 
 static void read_events(struct wire_in *in, const struct wire_header *header, const uint8_t *sections, GQueue *events)
@@ -173,12 +179,13 @@ static void read_events(struct wire_in *in, const struct wire_header *header, co
 
 	if (header->serial != in->serial) {
 		memcpy(in->copy, sections, header->sticky_bytes);
-		find_events(&found, in->copy, header->sticky_bytes, in->seen, true);
+		in->distrusted |= !find_events(&found, in->copy, header->sticky_bytes, in->seen, true);
 	}
 	if (header->news_bytes > 0) {
 		memcpy(in->copy, sections + header->sticky_bytes, header->news_bytes);
 		/* Who joins now has no part in what happened before. */
-		find_events(&found, in->copy, header->news_bytes, in->joined ? in->seen : header->told, false);
+		in->distrusted |=
+			!find_events(&found, in->copy, header->news_bytes, in->joined ? in->seen : header->told, false);
 	}
 	/* At first sticky events come in the order in which they stand; later in that in which they happened. */
 	if (in->joined)
@@ -206,7 +213,7 @@ int wire_in_read(struct wire_in *in, const uint8_t *meta, uint32_t bytes, struct
 	if (header.magic != WIRE_MAGIC || header.version != WIRE_VERSION || needed > bytes)
 		return -EPROTO;
 	meta += sizeof(header);
-	if (header.serial != in->serial || header.news_bytes > 0)
+	if (!in->distrusted && (header.serial != in->serial || header.news_bytes > 0))
 		read_events(in, &header, meta, events);
 	in->meta_bytes = header.meta_bytes;
 	memcpy(in->metas, meta + header.sticky_bytes + header.news_bytes, header.meta_bytes);
@@ -216,8 +223,8 @@ int wire_in_read(struct wire_in *in, const uint8_t *meta, uint32_t bytes, struct
 
 void wire_in_add_metas(struct wire_in *in, GstBuffer *buffer)
 {
-	if (in->meta_bytes > 0)
-		wiremeta_read(in->metas, in->meta_bytes, buffer);
+	if (in->meta_bytes > 0 && !in->distrusted)
+		in->distrusted = !wiremeta_read(in->metas, in->meta_bytes, buffer);
 }
 
 struct wire_in *wire_in_new(void)
@@ -228,7 +235,7 @@ struct wire_in *wire_in_new(void)
 void wire_in_reset(struct wire_in *in)
 {
 	in->serial = in->seen = 0;
-	in->joined = false;
+	in->joined = in->distrusted = false;
 }
 
 void wire_in_free(struct wire_in **in)

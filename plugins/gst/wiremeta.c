@@ -16,9 +16,9 @@ static void append_string(GByteArray *record, const char *text)
 
 static void append_structure(GByteArray *record, const GstStructure *structure)
 {
-	gchar *text = gst_structure_to_string(structure);
+	gchar *text = wireformat_to_text(structure);
 
-	if (strlen(text) < WIRE_TEXT_MAX)
+	if (text != NULL)
 		append_string(record, text);
 	g_free(text);
 }
@@ -101,7 +101,8 @@ uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
 
-static void add_region(struct wire_view *view, GstBuffer *buffer)
+/* False: a text that an honest writer would not have sent. */
+static bool add_region(struct wire_view *view, GstBuffer *buffer)
 {
 	GstVideoRegionOfInterestMeta *meta;
 	struct wire_region fixed;
@@ -109,19 +110,21 @@ static void add_region(struct wire_view *view, GstBuffer *buffer)
 
 	if (!wireformat_take(view, &fixed, sizeof(fixed)) || (text = wireformat_string(view)) == NULL ||
 		strlen(text) >= NAME_MAX_BYTES)
-		return;
+		return false;
 	meta = gst_buffer_add_video_region_of_interest_meta(buffer, text, fixed.x, fixed.y, fixed.width, fixed.height);
 	meta->id = fixed.id;
 	meta->parent_id = fixed.parent;
-	while ((text = wireformat_string(view)) != NULL) {
+	while ((text = wireformat_string(view)) != NULL && text[0] != '\0') {
 		GstStructure *param = wireformat_structure(text);
 
-		if (param != NULL)
-			gst_video_region_of_interest_meta_add_param(meta, param);
+		if (param == NULL)
+			return false;
+		gst_video_region_of_interest_meta_add_param(meta, param);
 	}
+	return true;
 }
 
-static void add_reference(struct wire_view *view, GstBuffer *buffer)
+static bool add_reference(struct wire_view *view, GstBuffer *buffer)
 {
 	struct wire_reference fixed;
 	const char *text;
@@ -129,12 +132,13 @@ static void add_reference(struct wire_view *view, GstBuffer *buffer)
 
 	if (!wireformat_take(view, &fixed, sizeof(fixed)) || (text = wireformat_string(view)) == NULL ||
 		fixed.timestamp == GST_CLOCK_TIME_NONE)
-		return;
+		return true;
 	caps = gst_caps_from_string(text);
 	if (caps == NULL)
-		return;
+		return false;
 	gst_buffer_add_reference_timestamp_meta(buffer, caps, fixed.timestamp, fixed.duration);
 	gst_caps_unref(caps);
+	return true;
 }
 
 static void add_crop(struct wire_view *view, GstBuffer *buffer)
@@ -188,31 +192,34 @@ static gboolean copy_field(GQuark field, const GValue *value, gpointer data)
 	return TRUE;
 }
 
-static void add_own_meta(struct wire_view *view, GstBuffer *buffer)
+static bool add_own_meta(struct wire_view *view, GstBuffer *buffer)
 {
 	const char *name = wireformat_string(view);
 	const char *text = name != NULL ? wireformat_string(view) : NULL;
 	GstStructure *structure;
 
 	if (text == NULL || own_meta(name) == NULL)
-		return;
+		return true;
 	structure = wireformat_structure(text);
 	if (structure == NULL)
-		return;
+		return false;
 	gst_structure_foreach(
 		structure, copy_field, gst_custom_meta_get_structure(gst_buffer_add_custom_meta(buffer, name)));
 	gst_structure_free(structure);
+	return true;
 }
 
-void wiremeta_read(const uint8_t *section, uint32_t bytes, GstBuffer *buffer)
+bool wiremeta_read(const uint8_t *section, uint32_t bytes, GstBuffer *buffer)
 {
 	struct wire_view view;
+	bool honest = true;
 
-	while (wireformat_next(&section, &bytes, &view))
+	while (honest && wireformat_next(&section, &bytes, &view))
 		switch (view.head.type) {
-		case WIRE_REGION: add_region(&view, buffer); break;
-		case WIRE_REFERENCE: add_reference(&view, buffer); break;
+		case WIRE_REGION: honest = add_region(&view, buffer); break;
+		case WIRE_REFERENCE: honest = add_reference(&view, buffer); break;
 		case WIRE_CROP: add_crop(&view, buffer); break;
-		case WIRE_OWN_META: add_own_meta(&view, buffer); break;
+		case WIRE_OWN_META: honest = add_own_meta(&view, buffer); break;
 		}
+	return honest;
 }

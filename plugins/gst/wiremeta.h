@@ -11,7 +11,7 @@
 /* Returns the bytes used; a meta that does not fit is left out and counted. */
 uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_t *lost);
 
-/* Adds what can be read. The section is private memory. */
-void wiremeta_read(const uint8_t *section, uint32_t bytes, GstBuffer *buffer);
+/* Adds what can be read. The section is private memory. False: there is text that an honest writer would not send. */
+bool wiremeta_read(const uint8_t *section, uint32_t bytes, GstBuffer *buffer);
 
 #endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "srcobject.h"
+
+#define GST_CAT_DEFAULT weirsrc_debug
+
+#define RETRY_NS (100 * GST_MSECOND)
+
+static void tell(WeirSrc *self, const char *what)
+{
+	gst_element_post_message(GST_ELEMENT_CAST(self),
+		gst_message_new_element(GST_OBJECT_CAST(self),
+			gst_structure_new(what, "socket-path", G_TYPE_STRING, self->settings.socket_path, NULL)));
+}
+
+static GstFlowReturn explain(WeirSrc *self, int r)
+{
+	const char *path = self->settings.socket_path;
+
+	switch (r) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+	case -ETIMEDOUT:
+	case -EPIPE:
+		GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND,
+			("Nobody serves %s: start a weirsink with this socket-path, or set reconnect=true to wait",
+				path),
+			("%s", g_strerror(-r)));
+		break;
+	case -EBUSY:
+		GST_ELEMENT_ERROR(self, RESOURCE, BUSY,
+			("%s has as many readers as it takes: give its weirsink a higher max-readers", path), (NULL));
+		break;
+	case -ENOSPC:
+		GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT,
+			("The ring of %s has too few slots for one more reader: give its weirsink more slots, or this "
+			 "weirsrc fewer max-buffers or max-held",
+				path),
+			(NULL));
+		break;
+	case -EACCES:
+	case -EPERM:
+		GST_ELEMENT_ERROR(self, RESOURCE, NOT_AUTHORIZED,
+			("Not allowed to read %s: its weirsink takes other users with perms=0666 any-user=true", path),
+			("%s", g_strerror(-r)));
+		break;
+	default: GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Cannot read %s: %s", path, g_strerror(-r)), (NULL));
+	}
+	return GST_FLOW_ERROR;
+}
+
+static bool may_come(WeirSrc *self, int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -ETIMEDOUT || r == -EPIPE ||
+	       (self->was_connected && (r == -EBUSY || r == -ENOSPC));
+}
+
+GstFlowReturn srcproducer_connect(WeirSrc *self)
+{
+	struct weir_policy policy = srcsettings_policy(&self->settings);
+	int64_t now_ns = epoch_monotonic_ns();
+	int r = feed_connect(&self->feed, self->settings.socket_path, &policy);
+
+	if (r == 0) {
+		GST_INFO_OBJECT(self, "connected to process %d", weir_client_server_pid(self->feed.client));
+		srcstream_new_producer(&self->stream);
+		self->connected = self->was_connected = true;
+		tell(self, "weirsrc-connected");
+		return GST_FLOW_OK;
+	}
+	if (!self->settings.reconnect || !may_come(self, r) ||
+		(self->settings.connection_timeout_ns != 0 &&
+			now_ns - self->waiting_since_ns >= (int64_t)self->settings.connection_timeout_ns))
+		return explain(self, r);
+	GST_LOG_OBJECT(self, "nobody serves %s yet: %s", self->settings.socket_path, g_strerror(-r));
+	feed_pause(&self->feed, RETRY_NS);
+	return GST_FLOW_OK;
+}
+
+GstFlowReturn srcproducer_lose(WeirSrc *self)
+{
+	GST_INFO_OBJECT(self, "the producer is gone");
+	feed_disconnect(&self->feed);
+	self->connected = false;
+	self->waiting_since_ns = epoch_monotonic_ns();
+	tell(self, "weirsrc-disconnected");
+	if (self->settings.reconnect)
+		return GST_FLOW_OK;
+	GST_ELEMENT_ERROR(self, RESOURCE, READ,
+		("The producer of %s is gone; set reconnect=true to wait for the next one", self->settings.socket_path),
+		(NULL));
+	return GST_FLOW_ERROR;
+}
