@@ -166,6 +166,7 @@ static void name_now(char text[256])
 static void recorder_that_is_killed_leaves_nothing_foreign_and_loses_only_its_tail(void **state)
 {
 	struct life *life = calloc(kills, sizeof(*life));
+	struct weir_stream_stats stream;
 	struct weir_reader_stats stats;
 	uint64_t count[2], committed = 0;
 	size_t size = sizeof(count), files, file = 0, playing = 0;
@@ -195,6 +196,9 @@ static void recorder_that_is_killed_leaves_nothing_foreign_and_loses_only_its_ta
 	assert_int_equal(count[1], 0);
 	assert_int_equal(weir_stream_reader_stats(scene.stream, scene.checker, &stats), 0);
 	assert_int_equal(stats.overtaken + stats.missed + stats.skipped, 0);
+	/* A ring of which the dead recorder held slots was left for another one. */
+	weir_stream_stats(scene.stream, &stream);
+	assert_in_range(stream.generations, 2, kills + 1);
 	weir_child_stop(scene.pump);
 	fixture_await(scene.fixture, scene.pump, WEIR_CHILD_DONE);
 
