@@ -195,6 +195,13 @@ static bool has_had_its_share(struct weir_child *child)
 	return false;
 }
 
+void control_forgive(struct weir_child *child, const struct weir_message *message)
+{
+	uint32_t bytes = (uint32_t)sizeof(struct message_header) + message->size;
+
+	child->share_bytes -= bytes < child->share_bytes ? bytes : child->share_bytes;
+}
+
 void control_readable(void *data)
 {
 	struct weir_child *child = data;
@@ -204,7 +211,8 @@ void control_readable(void *data)
 	if (r == -EPIPE) {
 		loop_remove(child->frontend->loop, &child->control);
 		if (!child->is_command)
-			process_apply(child, SUPERVISE_CLOSING, "");
+			if (!child->is_command)
+				process_apply(child, SUPERVISE_CLOSING, "");
 	} else if (r == -EPROTO) {
 		process_violation(child, what);
 	} else if (has_had_its_share(child) && child->control.index != 0) {

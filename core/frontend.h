@@ -214,6 +214,8 @@ uint64_t watch_own_bytes(int pid);
 
 /* --- control.c --- */
 void control_readable(void *child);
+/* This message does not count for the child's share. */
+void control_forgive(struct weir_child *child, const struct weir_message *message);
 /* What a dead child had written before. */
 void control_drain(struct weir_child *child);
 void control_fail_call(struct weir_child *child);
