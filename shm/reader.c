@@ -163,6 +163,15 @@ static struct descriptor read_descriptor(const struct weir_reader *reader, uint3
 	return copy;
 }
 
+/* True once. */
+static bool is_news_that_degraded(struct weir_reader *reader)
+{
+	if (reader->policy.mode != WEIR_POLICY_LOSSLESS || reader->degraded)
+		return false;
+	reader->degraded = atomic_load_explicit(&reader->grant->stalled, memory_order_relaxed) != 0;
+	return reader->degraded;
+}
+
 static void describe(struct weir_reader *reader, struct weir_frame *frame, uint32_t index, uint32_t slot,
 	const struct descriptor *copy, uint64_t sequence)
 {
@@ -184,6 +193,9 @@ static void describe(struct weir_reader *reader, struct weir_frame *frame, uint3
 		.meta = head_meta(reader->head, &reader->geometry, slot),
 		.data = reader->data + (size_t)slot * reader->geometry.slot_bytes,
 	};
+	frame->flags &= ~(uint32_t)WEIR_FRAME_DEGRADED;
+	if (is_news_that_degraded(reader))
+		frame->flags |= WEIR_FRAME_DEGRADED;
 	reader->lost_total = copy->lost_total;
 }
 

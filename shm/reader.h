@@ -35,6 +35,7 @@ struct weir_reader {
 	int space_fd;		      /* wakes the writer; with sockets the same as wake_fd */
 	uint64_t held[WEIR_HELD_MAX]; /* sequences; 0: this pin is free */
 	bool eluded;		      /* there was something, but it could not be had: do not try again at once */
+	bool degraded;		      /* and has been told so */
 	bool filters, picks;	      /* policy_filters(), policy_picks() */
 	uint64_t ordinal;	      /* of the last due frame */
 	int64_t spin_ns, arrived_ns, cadence_ns;

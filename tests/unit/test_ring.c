@@ -163,14 +163,23 @@ static void a_stalled_lossless_reader_is_degraded_and_told_what_it_lost(void **s
 
 	fixture_open(&f, &config_8);
 	fixture_join(&f, policy);
+	fixture_publish_many(&f, 1);
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(frame.flags, 0);
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
 	while (!fixture_stats(&f, 0).stalled && fixture_now_ns() < deadline_ns)
 		fixture_publish(&f);
 	fixture_publish_many(&f, 20);
 	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
-	assert_int_equal(frame.dropped_before, frame.sequence - 1);
+	assert_int_equal(frame.flags, WEIR_FRAME_DEGRADED);
+	assert_int_equal(frame.dropped_before, frame.sequence - 2);
 	assert_true(frame.dropped_before >= 20);
 	fixture_check(&frame);
 	assert_int_equal(fixture_stats(&f, 0).overtaken, frame.dropped_before);
+	assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
+	fixture_publish_many(&f, 1);
+	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
+	assert_int_equal(frame.flags, 0); /* once is enough */
 	fixture_close(&f);
 }
 

@@ -58,8 +58,10 @@ enum weir_frame_flags {
 	WEIR_FRAME_DISCONTINUITY = 1 << 1, /* does not follow from the frame before it (reconnected, seeked) */
 	WEIR_FRAME_CORRUPT = 1 << 2,	   /* the source says that parts are damaged */
 	WEIR_FRAME_GAP = 1 << 3,	   /* filler: nothing was captured for this time */
-	WEIR_FRAME_EVENT = 1 << 4, /* no frame, but news between two of them, in its metadata: size_bytes is 0, pass
-				    * over it unless you know what the writer puts there */
+	WEIR_FRAME_EVENT = 1 << 4,    /* no frame, but news between two of them, in its metadata: size_bytes is 0, pass
+				       * over it unless you know what the writer puts there */
+	WEIR_FRAME_DEGRADED = 1 << 5, /* reader: of a lossless reader's frames the first since the writer waits for it
+				       * no longer: it stalled, or hung up */
 };
 
 /* A frame as a writer describes it and a reader gets it. */

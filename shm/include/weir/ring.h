@@ -52,7 +52,8 @@ enum weir_policy_mode {
 };
 
 enum weir_on_stall {
-	WEIR_STALL_DEGRADE = 0, /* the reader goes on as drop-oldest with its depth; its next frame says what it lost */
+	WEIR_STALL_DEGRADE = 0, /* the reader goes on as drop-oldest with its depth; its next frame says so
+				 * (WEIR_FRAME_DEGRADED), and what it lost */
 	WEIR_STALL_EVICT = 1,	/* the reader's acquire returns -ESTALE from then on */
 };
 
