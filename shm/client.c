@@ -16,7 +16,8 @@ struct weir_client {
 	int socket;
 	int server_pid;
 	bool observe;
-	struct weir_ring_fds fds; /* count 0: none that was not taken */
+	struct weir_refusal *refusal; /* the caller's, or NULL */
+	struct weir_ring_fds fds;     /* count 0: none that was not taken */
 };
 
 /* An object that its owner could still shrink would kill us with SIGBUS. */
@@ -50,6 +51,7 @@ static int refusal(int status)
 	case -EINVAL:
 	case -EPERM:
 	case -EACCES:
+	case -EPIPE: /* the writer is gone */
 	case -ETIMEDOUT: return status;
 	default: return status < 0 ? -EIO : -EPROTO;
 	}
@@ -64,6 +66,8 @@ int weir_client_dispatch(struct weir_client *client)
 	for (int i = 0; i < MESSAGES_MAX && (r = handover_receive(client->socket, &message, &fds)) == 0; i++) {
 		if (message.type == HANDOVER_REFUSE) {
 			weir_ring_fds_close(&fds);
+			if (message.status == -ENOSPC && client->refusal != NULL)
+				*client->refusal = message.refusal;
 			return refusal(message.status);
 		}
 		if (message.type != HANDOVER_RING || !is_safe(&fds, client->observe)) {
@@ -98,6 +102,7 @@ int weir_client_connect(struct weir_client **client, const struct weir_client_co
 	if (made == NULL)
 		return r;
 	made->observe = config->observe;
+	made->refusal = config->refusal;
 	made->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = made->socket < 0 ? -errno : handover_address(&address, &length, config->path);
 	if (r < 0)

@@ -7,15 +7,17 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <weir/socket.h>
+
 #include "ring.h"
 
 #define HANDOVER_MAGIC	 0x52494557u
-#define HANDOVER_VERSION 1u
+#define HANDOVER_VERSION 2u
 
 enum handover_type {
 	HANDOVER_HELLO = 1,  /* client: policy, observe */
 	HANDOVER_RING = 2,   /* server: the descriptors of a ring for this client */
-	HANDOVER_REFUSE = 3, /* server: status; then it hangs up */
+	HANDOVER_REFUSE = 3, /* server: status, with -ENOSPC the slots; then it hangs up */
 	HANDOVER_NOTE = 4,   /* client: note */
 };
 
@@ -24,6 +26,7 @@ struct handover {
 	int32_t status;
 	uint32_t observe;
 	uint32_t note;
+	struct weir_refusal refusal;
 	struct weir_policy policy;
 	uint32_t role, end, count;			 /* of struct weir_ring_fds */
 	uint32_t present[(WEIR_RING_FDS_MAX + 31) / 32]; /* bit i: fd[i] is sent along, the others are -1 */

@@ -54,6 +54,11 @@ void server_refuse(struct weir_server *server, struct peer *peer, int status)
 {
 	struct handover message = { .type = HANDOVER_REFUSE, .status = status };
 
+	if (status == -ENOSPC && server->ring != NULL)
+		message.refusal = (struct weir_refusal){
+			.slots_needed = weir_ring_slots_needed(server->ring, &peer->want.policy),
+			.slots_had = server->ring->geometry.slot_count,
+		};
 	handover_send(peer->socket, &message, NULL);
 	server->stats.refused++;
 	if (!peer->kept) {

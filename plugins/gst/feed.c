@@ -31,7 +31,7 @@ void feed_disconnect(struct feed *feed)
 
 int feed_connect(struct feed *feed, const char *path, const struct weir_policy *policy)
 {
-	struct weir_client_config config = { .path = path, .policy = *policy };
+	struct weir_client_config config = { .path = path, .policy = *policy, .refusal = &feed->refusal };
 	int r;
 
 	feed_disconnect(feed);

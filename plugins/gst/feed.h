@@ -12,8 +12,9 @@
 #include "frameallocator.h"
 
 struct feed {
-	struct weir_client *client; /* NULL: not connected */
-	FrameAllocator *frames;	    /* the present generation, or NULL */
+	struct weir_client *client;  /* NULL: not connected */
+	FrameAllocator *frames;	     /* the present generation, or NULL */
+	struct weir_refusal refusal; /* of the last -ENOSPC */
 	uint32_t max_held;
 	bool hung_up;
 	int wake_fd;

@@ -34,9 +34,9 @@ static GstFlowReturn explain(WeirSrc *self, int r)
 		break;
 	case -ENOSPC:
 		GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT,
-			("The ring of %s has too few slots for one more reader: give its weirsink more slots, or this "
-			 "weirsrc fewer max-buffers or max-held",
-				path),
+			("The ring of %s has too few slots for one more reader: it needs %u and has %u: give its "
+			 "weirsink more slots, or this weirsrc fewer max-buffers or max-held",
+				path, self->feed.refusal.slots_needed, self->feed.refusal.slots_had),
 			(NULL));
 		break;
 	case -EACCES:

@@ -78,6 +78,44 @@ static void peers_that_break_the_rules_are_dropped_and_harm_nobody(void **state)
 	fixture_close(&f);
 }
 
+static void a_refusal_says_how_many_slots_would_do(void **state)
+{
+	struct weir_refusal refusal = { 0 };
+	struct weir_client_config config = {
+		.path = path, .policy = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 15 }, .refusal = &refusal
+	};
+	struct weir_server_config server_config = { .path = path };
+	struct weir_server *server;
+	struct fixture f;
+	int told[2];
+	pid_t pid;
+
+	fixture_open(&f, &config_16);
+	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
+	weir_server_set_ring(server, f.ring);
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct weir_client *client;
+		int r;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		r = weir_client_connect(&client, &config, in_ms(5000));
+		if (write(told[1], &refusal, sizeof(refusal)) < 0)
+			_exit(99);
+		_exit(-r);
+	}
+	SERVE_UNTIL(server, stats_of(server).refused == 1);
+	assert_int_equal(result_of(pid), -ENOSPC);
+	assert_int_equal(read(told[0], &refusal, sizeof(refusal)), sizeof(refusal));
+	assert_int_equal(refusal.slots_needed, weir_ring_slots_needed(f.ring, &config.policy));
+	assert_int_equal(refusal.slots_had, 16);
+	close(told[0]), close(told[1]);
+	weir_server_free(&server);
+	fixture_close(&f);
+}
+
 static int connect_raw(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -424,6 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_policy_that_does_not_fit_is_refused_with_the_reason),
+		cmocka_unit_test(a_refusal_says_how_many_slots_would_do),
 		cmocka_unit_test(peers_that_break_the_rules_are_dropped_and_harm_nobody),
 		cmocka_unit_test(a_peer_that_says_the_wrong_thing_or_too_much_is_dropped),
 		cmocka_unit_test(a_dead_peer_is_gone_whoever_holds_its_socket),

@@ -78,11 +78,18 @@ uint32_t weir_server_readers(const struct weir_server *server, struct weir_serve
 
 struct weir_client;
 
+/* Of a refusal with -ENOSPC: how many slots the ring needs to take this reader, too, and how many it has. */
+struct weir_refusal {
+	uint32_t slots_needed, slots_had;
+};
+
 struct weir_client_config {
 	const char *path; /* as above */
 	bool observe;	  /* look at the counters only: weir_client_take_observer(). The readers' are copies, which the
 			   * server brings up to date every WEIR_WAIT_BOUND_NS */
 	struct weir_policy policy;
+	struct weir_refusal *refusal; /* set when connect or dispatch returns -ENOSPC; the caller's, as long as the
+				       * client lives; may be NULL */
 };
 
 /* Connects and waits for the first ring, until the deadline. -ENOENT, -ECONNREFUSED: nobody serves this path; -EACCES;
