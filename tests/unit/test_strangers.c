@@ -310,7 +310,7 @@ static void a_crowd_of_one_process_keeps_no_other_out(void **state)
 		for (int i = 0; i < 80; i++) {
 			if (greets != 0 && i == 8) {
 				pid = start_connect(LATEST, true);
-				SERVE_UNTIL(server, server->peers == 9);
+				SERVE_UNTIL(server, server->peer[8].hello);
 			}
 			fd[i] = connect_raw();
 			if (greets != 0)
