@@ -77,8 +77,7 @@ static void packets_are_recorded_with_every_byte_by_plain_writes(void **state)
 	round_trip(&format, 1000, ",\"engine\":\"plain\"");
 }
 
-/* --- files come and go ---------------------------------------------------------------------------------------------
- */
+/* --- files come and go --- */
 
 static char *index_text(void)
 {
@@ -288,9 +287,6 @@ static void nothing_grows_with_the_number_of_files(void **state)
 		100 * files_wanted, early_kib, late_kib);
 }
 
-/* --- what is missing is counted ------------------------------------------------------------------------------------
- */
-
 static void what_the_ring_dropped_is_counted(void **state)
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
@@ -321,9 +317,6 @@ static void packets_before_the_first_key_frame_are_counted(void **state)
 	assert_int_equal(rig.status.before_key, 2);
 	assert_int_equal(rig.status.committed, 2);
 }
-
-/* --- events --------------------------------------------------------------------------------------------------------
- */
 
 static void publish_slowly(uint32_t frames, int64_t pause_ns)
 {

@@ -302,7 +302,7 @@ static void a_crowd_of_one_process_keeps_no_other_out(void **state)
 	struct weir_server *server;
 	struct fixture f;
 	int fd[80];
-	pid_t pid;
+	pid_t pid = -1;
 
 	fixture_open(&f, &config_16);
 	for (int greets = 0; greets < 2; greets++) {
