@@ -64,11 +64,13 @@ void hostile_assert_alive(pid_t pid)
 		fail_msg("an honest process ended: status %x; %s", status, hostile_board->why);
 }
 
-void hostile_abuse_socket_back(int fd)
+void hostile_abuse_socket_back(int fd, uint64_t round)
 {
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	for (int i = 0; i < 1000 && send(fd, "hostile", 7, MSG_DONTWAIT | MSG_NOSIGNAL) > 0; i++)
 		;
+	if (round > 1000)
+		shutdown(fd, round % 3 == 0 ? SHUT_WR : SHUT_RDWR);
 }
 
 int main(int argc, char **argv)

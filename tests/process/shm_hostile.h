@@ -19,6 +19,8 @@ extern uint64_t hostile_seed;
 /* What the children tell. */
 struct hostile_board {
 	_Atomic bool stop;
+	_Atomic bool freeze;	    /* the hostile reader moves its cursor no more */
+	_Atomic int32_t accomplice; /* its child, which has all that it had */
 	_Atomic uint64_t published, frames[READERS];
 	_Atomic int64_t longest_ns[READERS + 1]; /* between two frames; the last: of the writer */
 	_Atomic uint32_t bad;
@@ -32,8 +34,9 @@ struct weir_ring *hostile_make_ring(void);
 /* A value that may hit something: small, near what is published, an odd epoch, or anything. */
 uint64_t hostile_scribble(uint64_t *state, uint64_t near);
 
-/* Floods a socket, and takes the flag away that keeps others from blocking, if they shared it. */
-void hostile_abuse_socket_back(int fd);
+/* Floods a socket, and takes the flag away that keeps others from blocking, if they shared it; in the end (round is
+ * over a thousand) shuts it down. */
+void hostile_abuse_socket_back(int fd, uint64_t round);
 
 void hostile_note_bad_back(void); /* what harness_why says */
 void hostile_note_pause_back(_Atomic int64_t *longest_ns, int64_t *last_ns);

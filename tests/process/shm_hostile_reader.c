@@ -2,6 +2,7 @@
 #include "shm_hostile.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "layout.h"
@@ -61,6 +62,19 @@ static void honest_reader_back(struct weir_ring_fds *fds, int which, bool is_los
 	}
 }
 
+/* It outlives the process that the ring knows. */
+static void leave_accomplice_back(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		_exit(4);
+	if (pid == 0)
+		alarm(60 + hostile_run_ms / 1000);
+	else
+		hostile_board->accomplice = pid;
+}
+
 static void hostile_reader_back(struct weir_ring_fds *fds)
 {
 	int fd = fds->fd[RING_FD_ENDS + RING_END_FD_END], wake_fd = fds->fd[RING_FD_ENDS + RING_END_FD_WAKE];
@@ -70,6 +84,7 @@ static void hostile_reader_back(struct weir_ring_fds *fds)
 	if (segment_map(&map, fd, LAYOUT_PAGE, true) < 0 ||
 		segment_map(&head, fds->fd[RING_FD_HEAD], LAYOUT_PAGE, false) < 0)
 		_exit(2);
+	leave_accomplice_back();
 	for (uint64_t round = 0;; round++) {
 		_Atomic uint64_t *word = map;
 		struct end *end = map;
@@ -79,16 +94,28 @@ static void hostile_reader_back(struct weir_ring_fds *fds)
 				hostile_scribble(&state, ((struct head *)head)->published);
 		for (int i = 0; i < WEIR_HELD_MAX; i++)
 			end->pin[i] = ((struct head *)head)->published - harness_random(&state) % SLOTS;
+		if (hostile_board->freeze)
+			end->cursor = 0;
 		if (round % 64 == 0)
-			hostile_abuse_socket_back(wake_fd);
+			hostile_abuse_socket_back(wake_fd, round);
 		if (round % 128 == 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, LAYOUT_PAGE) < 0)
 			_exit(3);
 		harness_sleep_ns(20000);
 	}
 }
 
+static void await_withdrawal(const struct weir_ring *ring, uint32_t end)
+{
+	int64_t deadline_ns = harness_now_ns() + 5 * HANG_NS;
+
+	while ((atomic_load(&ring->head->grant[end].ack) & VERB_MASK) != VERB_WITHDRAW) {
+		assert_true(harness_now_ns() < deadline_ns);
+		harness_sleep_ns(1000000);
+	}
+}
+
 /* The writer lets go of it, nobody gets its end any more, and another end serves an honest reader. */
-static void evict(struct weir_ring *ring, uint32_t end, pid_t pid)
+static void evict(struct weir_ring *ring, uint32_t end, pid_t pid, bool by_the_writer)
 {
 	const struct weir_policy honest = { .mode = WEIR_POLICY_LOSSLESS, .depth = 3 };
 	int64_t deadline_ns = harness_now_ns() + HANG_NS;
@@ -98,7 +125,14 @@ static void evict(struct weir_ring *ring, uint32_t end, pid_t pid)
 	struct weir_reader *reader;
 	struct weir_frame frame;
 
-	assert_int_equal(weir_ring_withdraw(ring, end), 0);
+	if (by_the_writer)
+		hostile_board->freeze = true;
+	else
+		assert_int_equal(weir_ring_withdraw(ring, end), 0);
+	await_withdrawal(ring, end);
+	assert_int_equal(weir_ring_end_stats(ring, end, &stats), 0);
+	assert_int_equal(stats.stalled, by_the_writer);
+	deadline_ns = harness_now_ns() + HANG_NS;
 	assert_true(WIFSIGNALED(harness_kill(pid)));
 	assert_int_equal(weir_ring_reap(ring, end), 0);
 	while (weir_ring_end_stats(ring, end, &stats) == 0 && stats.attached) {
@@ -125,6 +159,7 @@ static void evict(struct weir_ring *ring, uint32_t end, pid_t pid)
 	}
 	weir_reader_free(&reader);
 	assert_int_equal(weir_ring_reap(ring, again), 0);
+	assert_int_equal(kill(hostile_board->accomplice, SIGKILL), 0); /* it was at it all the time */
 }
 
 static void run_hostile_reader(struct weir_policy hostile)
@@ -164,7 +199,7 @@ static void run_hostile_reader(struct weir_policy hostile)
 		assert_int_equal(weir_ring_end_stats(ring, end[2], &end_stats), 0);
 		harness_sleep_ns(1000000);
 	}
-	evict(ring, end[2], pid[2]);
+	evict(ring, end[2], pid[2], hostile.mode == WEIR_POLICY_LOSSLESS);
 	hostile_board->stop = true;
 	for (int i = 3; i >= 0; i--)
 		if (i != 2)

@@ -50,7 +50,8 @@ static void hostile_writer_back(struct weir_ring_fds *fds)
 		scribble_head_back(head, request, &state, &base);
 		if (round % 16 == 0)
 			for (uint32_t i = 0; i < request->geometry.end_count; i++)
-				hostile_abuse_socket_back(fds->fd[RING_FD_ENDS + RING_END_FDS * i + RING_END_FD_WAKE]);
+				hostile_abuse_socket_back(
+					fds->fd[RING_FD_ENDS + RING_END_FDS * i + RING_END_FD_WAKE], round);
 	}
 }
 
@@ -65,10 +66,13 @@ static void wary_reader_back(struct weir_ring_fds *fds, int which)
 		_exit(2);
 	while (!hostile_board->stop) {
 		struct weir_frame frame;
-		int r = weir_reader_acquire(reader, &frame);
+		int64_t since_ns = harness_now_ns();
+		int r = weir_reader_acquire_until(reader, &frame, since_ns + 20000000);
 
+		if (!EXPECT(harness_now_ns() - since_ns < HANG_NS))
+			hostile_note_bad_back();
 		if (r != 0) {
-			if (!EXPECT(r == -EAGAIN || r == -ESTALE || r == -ENODATA || r == -EPIPE))
+			if (!EXPECT(r == -ETIMEDOUT || r == -ESTALE || r == -ENODATA || r == -EPIPE))
 				hostile_note_bad_back();
 			weir_reader_wait(reader, harness_now_ns() + 1000000);
 			continue;
