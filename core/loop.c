@@ -184,15 +184,21 @@ void loop_remove_timer(struct loop *loop, struct loop_timer *timer)
 	}
 }
 
-/* An absolute time in the past fires at once; all zeroes would disarm. */
-static void arm(struct loop *loop)
+static int64_t next_due_ns(const struct loop *loop)
 {
 	int64_t due_ns = CLOCK_NEVER;
-	struct itimerspec when = { 0 };
 
 	for (const struct loop_timer *timer = loop->timers; timer != NULL; timer = timer->next)
 		if (timer->due_ns < due_ns)
 			due_ns = timer->due_ns;
+	return due_ns;
+}
+
+/* An absolute time in the past fires at once; all zeroes would disarm. */
+static void arm(struct loop *loop, int64_t due_ns)
+{
+	struct itimerspec when = { 0 };
+
 	if (due_ns < 1)
 		due_ns = 1;
 	if (due_ns == loop->armed_ns)
@@ -206,13 +212,13 @@ static void arm(struct loop *loop)
 void loop_timers_changed(struct loop *loop)
 {
 	if (loop->outside && !loop->in_round)
-		arm(loop);
+		arm(loop, next_due_ns(loop));
 }
 
 int loop_fd(struct loop *loop)
 {
 	loop->outside = true;
-	arm(loop);
+	arm(loop, next_due_ns(loop));
 	return loop->epoll;
 }
 
@@ -266,12 +272,16 @@ static bool run_round(struct loop *loop)
 int loop_run(struct loop *loop, int64_t deadline_ns)
 {
 	struct pollfd pollfd = { .fd = loop->epoll, .events = POLLIN };
-	bool any = false;
+	int64_t due_ns = next_due_ns(loop);
+	bool is_due = due_ns <= clock_ns(), any = false;
 
-	arm(loop);
-	if (clock_poll(&pollfd, 1, deadline_ns) > 0)
+	/* Setting the timerfd is the most expensive part of a round. So it is left alone if a timer is due already, and
+	 * if it is set too early: that wakes us for nothing once. */
+	if (loop->outside || (!is_due && (loop->armed_ns == 0 || loop->armed_ns > due_ns)))
+		arm(loop, due_ns);
+	if (is_due || clock_poll(&pollfd, 1, deadline_ns) > 0)
 		any = run_round(loop);
 	if (loop->outside)
-		arm(loop);
+		arm(loop, next_due_ns(loop));
 	return any || clock_ns() < deadline_ns ? 0 : -ETIMEDOUT;
 }
