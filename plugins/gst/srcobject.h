@@ -33,4 +33,7 @@ GstFlowReturn srcproducer_connect(WeirSrc *self);
 /* The producer is gone. GST_FLOW_ERROR: nobody waits for the next one; a message was posted. */
 GstFlowReturn srcproducer_lose(WeirSrc *self);
 
+/* Of the interface GstURIHandler. */
+void srcuri_handler_init(gpointer interface, gpointer data);
+
 #endif

@@ -29,10 +29,8 @@
 GST_DEBUG_CATEGORY(weirsrc_debug);
 #define GST_CAT_DEFAULT weirsrc_debug
 
-static void uri_handler_init(gpointer interface, gpointer data);
-
 G_DEFINE_TYPE_WITH_CODE(
-	WeirSrc, weirsrc, GST_TYPE_ELEMENT, G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER, uri_handler_init))
+	WeirSrc, weirsrc, GST_TYPE_ELEMENT, G_IMPLEMENT_INTERFACE(GST_TYPE_URI_HANDLER, srcuri_handler_init))
 
 static GstStaticPadTemplate src_template =
 	GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
@@ -364,42 +362,4 @@ static void weirsrc_init(WeirSrc *self)
 	gst_element_add_pad(GST_ELEMENT_CAST(self), self->pad);
 	srcstream_init(&self->stream, GST_ELEMENT_CAST(self), self->pad);
 	GST_OBJECT_FLAG_SET(self, GST_ELEMENT_FLAG_SOURCE);
-}
-
-static GstURIType uri_type(GType type)
-{
-	return GST_URI_SRC;
-}
-
-static const gchar *const *uri_protocols(GType type)
-{
-	static const gchar *const protocols[] = { "weir", NULL };
-
-	return protocols;
-}
-
-static gchar *get_uri(GstURIHandler *handler)
-{
-	WeirSrc *self = WEIR_SRC(handler);
-	gchar *uri;
-
-	GST_OBJECT_LOCK(self);
-	uri = srcsettings_uri(&self->settings);
-	GST_OBJECT_UNLOCK(self);
-	return uri;
-}
-
-static gboolean set_uri(GstURIHandler *handler, const gchar *uri, GError **error)
-{
-	return srcsettings_take_uri(G_OBJECT(handler), uri, error);
-}
-
-static void uri_handler_init(gpointer interface, gpointer data)
-{
-	GstURIHandlerInterface *handler = interface;
-
-	handler->get_type = uri_type;
-	handler->get_protocols = uri_protocols;
-	handler->get_uri = get_uri;
-	handler->set_uri = set_uri;
 }
