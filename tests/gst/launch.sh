@@ -99,7 +99,8 @@ ln -s "$WEIR_BUILD" build
 sed -n '/^    cc .*frames\.c/s/^    //p' "$source/README.md" >compile
 sh -e compile >log 2>&1
 result $? "the_README_s_program_compiles"
-$(sed -n '/^    \.\/frames/s/^    /timeout 2 stdbuf -oL /p' "$source/README.md") >log 2>&1
+sed -n "/^    \.\/frames/s/^    /timeout 2 stdbuf -oL /p" "$source/README.md" >show
+sh show >log 2>&1
 [ $? -eq 124 ] && has "frame " ": mean 1"
 result $? "the_README_s_program_prints_frames"
 cd / || exit 1
