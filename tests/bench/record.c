@@ -168,13 +168,33 @@ static void cleanup(void)
 		die("rm");
 }
 
-/* Publishes all frames. Returns when the reader had the first ones. */
-static double feed(struct weir_writer *writer, const struct weir_ring *ring, uint32_t end)
+/* When a contender had the first frames, and what it had cost until then: loading and mapping is not what is measured.
+ */
+struct start {
+	double at, cpu;
+};
+
+static struct start start_of(pid_t pid)
+{
+	unsigned long long ns = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+	file = fopen(path, "re");
+	if (file == NULL || fscanf(file, "%llu", &ns) != 1)
+		die(path);
+	fclose(file);
+	return (struct start){ .at = seconds(), .cpu = (double)ns / 1e9 };
+}
+
+/* Publishes all frames. */
+static struct start feed(struct weir_writer *writer, const struct weir_ring *ring, uint32_t end, pid_t pid)
 {
 	struct weir_end_stats stats = { 0 };
 	struct weir_frame frame;
 	uint8_t *payload;
-	double begin = 0;
+	struct start start = { 0 };
 
 	for (uint32_t i = 0; i < frame_count;) {
 		if (weir_writer_claim(writer, &frame, &payload) < 0) {
@@ -186,15 +206,15 @@ static double feed(struct weir_writer *writer, const struct weir_ring *ring, uin
 		frame.size_bytes = frame_bytes;
 		frame.pts_ns = (int64_t)i * 1000000;
 		weir_writer_publish(writer, &frame, false);
-		if (begin == 0 && weir_ring_end_stats(ring, end, &stats) == 0 && stats.delivered >= DEPTH)
-			begin = seconds();
+		if (start.at == 0 && weir_ring_end_stats(ring, end, &stats) == 0 && stats.delivered >= DEPTH)
+			start = start_of(pid);
 		i++;
 	}
 	weir_writer_end(writer);
-	return begin;
+	return start;
 }
 
-static struct figure finish(pid_t pid, double begin)
+static struct figure finish(pid_t pid, struct start start)
 {
 	struct rusage usage;
 	double cpu;
@@ -205,8 +225,8 @@ static struct figure finish(pid_t pid, double begin)
 	cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 	      (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 	return (struct figure){
-		.mib_s = (double)(frame_count - DEPTH) * frame_bytes / MIB / (seconds() - begin),
-		.cpu_s_gib = cpu / ((double)total_bytes / MIB / 1024),
+		.mib_s = (double)(frame_count - DEPTH) * frame_bytes / MIB / (seconds() - start.at),
+		.cpu_s_gib = (cpu - start.cpu) / ((double)(frame_count - DEPTH) * frame_bytes / MIB / 1024),
 	};
 }
 
@@ -216,7 +236,7 @@ static struct figure write_frames(enum way way, bool keep)
 	struct weir_ring *ring;
 	struct weir_writer *writer;
 	struct figure figure;
-	double begin;
+	struct start start;
 	pid_t pid;
 
 	cleanup();
@@ -230,8 +250,8 @@ static struct figure write_frames(enum way way, bool keep)
 			recorder_back(&reader_fds, way == WAY_URING ? "auto" : "plain");
 		writer_back(&reader_fds, way == WAY_BUFFERED ? 0 : O_DIRECT, way == WAY_FRAMES ? SIZE_MAX : 1 << 20);
 	}
-	begin = feed(writer, ring, reader_fds.end);
-	figure = finish(pid, begin);
+	start = feed(writer, ring, reader_fds.end, pid);
+	figure = finish(pid, start);
 	weir_ring_fds_close(&reader_fds);
 	weir_writer_free(&writer);
 	weir_ring_free(&ring);
@@ -258,7 +278,7 @@ static struct figure replay(const char *engine)
 	struct weir_frame frame;
 	uint32_t frames = 0;
 	struct figure figure;
-	double begin = 0;
+	struct start start = { 0 };
 	pid_t pid = fork();
 	int r;
 
@@ -280,12 +300,12 @@ static struct figure replay(const char *engine)
 			weir_reader_wait(reader, INT64_MAX);
 		else
 			frames++, weir_reader_release(reader, &frame);
-		if (frames == DEPTH && begin == 0)
-			begin = seconds();
+		if (frames == DEPTH && start.at == 0)
+			start = start_of(pid);
 	}
 	if (frames != frame_count)
 		die("frames are missing");
-	figure = finish(pid, begin);
+	figure = finish(pid, start);
 	weir_reader_free(&reader);
 	weir_ring_fds_close(&player_fds);
 	weir_ring_free(&ring);
