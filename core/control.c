@@ -211,8 +211,7 @@ void control_readable(void *data)
 	if (r == -EPIPE) {
 		loop_remove(child->frontend->loop, &child->control);
 		if (!child->is_command)
-			if (!child->is_command)
-				process_apply(child, SUPERVISE_CLOSING, "");
+			process_apply(child, SUPERVISE_CLOSING, "");
 	} else if (r == -EPROTO) {
 		process_violation(child, what);
 	} else if (has_had_its_share(child) && child->control.index != 0) {
