@@ -26,6 +26,7 @@
 #include <weir/stream.h>
 
 #define SECOND_NS INT64_C(1000000000)
+#define HANG_NS	  (20 * SECOND_NS) /* a process without progress for so long is started again */
 #define DRAIN_NS  (10 * SECOND_NS) /* after the end: an analyzer that is silent for longer hangs */
 
 struct app {
@@ -87,21 +88,34 @@ static void on_stream_state(struct app *app, const struct weir_event *event)
 		fail(app, app->options.label, NULL, event->reason);
 }
 
-static void on_message(struct app *app, struct weir_child *child, const struct weir_message *message)
+static void on_result(struct app *app, int i, const struct weir_message *message)
 {
 	static char line[32768]; /* suffices for any result */
+	const char *name = weir_child_name(app->report.analyzer[i]);
+	struct weir_result result;
+	int r = weir_result_read(&result, message->data, message->size);
+
+	if (r == 0)
+		r = weir_result_json(&result, app->options.label, name, line, sizeof(line));
+	if (r < 0) {
+		if (app->report.bad[i]++ == 0)
+			output_say(
+				&app->output, "%s: a result that is none (not a number?); all such are counted", name);
+		return;
+	}
+	app->report.age_ns[i] = result.age_ns;
+	app->heard_ns = output_now_ns();
+	output_line(&app->output, line);
+	record_result(&app->record, &result);
+}
+
+static void on_message(struct app *app, struct weir_child *child, const struct weir_message *message)
+{
 	const int i = analyzer_of(app, child);
 	struct weir_source_status status;
-	struct weir_result result;
 
-	if (message->type == WEIR_EVENT_RESULT && i >= 0 &&
-		weir_result_read(&result, message->data, message->size) == 0 &&
-		weir_result_json(&result, app->options.label, weir_child_name(child), line, sizeof(line)) == 0) {
-		app->report.age_ns[i] = result.age_ns;
-		app->heard_ns = output_now_ns();
-		output_line(&app->output, line);
-		record_result(&app->record, &result);
-	}
+	if (message->type == WEIR_EVENT_RESULT && i >= 0)
+		on_result(app, i, message);
 	record_message(&app->record, &app->output, child, message);
 	if (message->type == WEIR_EVENT_SOURCE && message->size == sizeof(status)) {
 		memcpy(&status, message->data, sizeof(status));
@@ -144,6 +158,7 @@ static int start_decoder(struct app *app)
 	int r = options_decoder_args(&app->options, args);
 
 	config.restart = WEIR_RESTART_TRANSIENT; /* not after the end of a film */
+	config.hang_ns = HANG_NS;
 	if (r == 0)
 		r = weir_child_add(app->frontend, &app->decoder, &config);
 	stream.writer = app->decoder;
@@ -160,6 +175,7 @@ static int start_analyzer(struct app *app, int i)
 	int r = options_analyzer_args(&app->options, i, args);
 
 	config.data = &app->has_run[i];
+	config.hang_ns = HANG_NS;
 	if (r == 0)
 		r = weir_child_add(app->frontend, child, &config);
 	return r == 0 ? weir_stream_add_reader(app->report.stream, *child, &policy, &input) : r;

@@ -97,8 +97,9 @@ void report_summary(const struct report *report, const char *exit)
 		add_string(&text, weir_child_name(report->analyzer[i]));
 		add(&text,
 			",\"delivered\":%" PRIu64 ",\"overtaken\":%" PRIu64 ",\"skipped\":%" PRIu64
-			",\"missed\":%" PRIu64 ",\"pending\":%" PRIu64 ",\"restarts\":%" PRIu32 "}",
-			stats.delivered, stats.overtaken, stats.skipped, stats.missed, stats.pending,
+			",\"missed\":%" PRIu64 ",\"pending\":%" PRIu64 ",\"bad_results\":%" PRIu64
+			",\"restarts\":%" PRIu32 "}",
+			stats.delivered, stats.overtaken, stats.skipped, stats.missed, stats.pending, report->bad[i],
 			weir_child_restarts(report->analyzer[i]));
 	}
 	add(&text,

@@ -16,6 +16,7 @@ struct report {
 	int count;
 	struct weir_child *analyzer[ANALYZERS_MAX];
 	int64_t age_ns[ANALYZERS_MAX]; /* of the newest result */
+	uint64_t bad[ANALYZERS_MAX];   /* results that are none */
 
 	/* When the status was last shown. */
 	int64_t then_ns;

@@ -105,6 +105,20 @@ static void an_analyzer_that_cannot_be_loaded_is_told(void **state)
 		expect_failure(&rows[i], 1);
 }
 
+static void results_that_are_no_numbers_are_told_and_counted(void **state)
+{
+	char odd[256];
+	json_t *summary;
+
+	snprintf(odd, sizeof(odd), "%s/tests/unit/odd5.so", getenv("WEIR_BUILD"));
+	run_begin(&run, "--source", PACED(20, 100), "--lossless", "--analyzer", odd);
+	summary = run_end(&run, 30);
+	assert_int_equal(exit_code(&run), 0);
+	assert_int_equal((int)number_of(analyzer_in(summary, "odd5"), "delivered"), 20);
+	assert_int_equal((int)number_of(analyzer_in(summary, "odd5"), "bad_results"), 20);
+	assert_one_line((const char *const[]){ "odd5", "a result that is none", NULL });
+}
+
 static void bad_usage_is_told_with_what_would_be_right(void **state)
 {
 	static const struct failure rows[] = {
@@ -289,6 +303,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(a_source_that_cannot_be_opened_is_told, teardown),
 		cmocka_unit_test_teardown(an_analyzer_that_cannot_be_loaded_is_told, teardown),
+		cmocka_unit_test_teardown(results_that_are_no_numbers_are_told_and_counted, teardown),
 		cmocka_unit_test_teardown(bad_usage_is_told_with_what_would_be_right, teardown),
 		cmocka_unit_test_teardown(an_output_that_cannot_be_written_is_told, teardown),
 		cmocka_unit_test_teardown(slots_that_do_not_suffice_are_told, teardown),

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Analyzers that a host must refuse, one for each value of ODD. */
+/* Analyzers that a host must refuse, one for each value of ODD, and one (5) whose results are no numbers. */
+#include <math.h>
 #include <weir/analyzer.h>
 
 static int frame(void *state, const struct weir_picture *picture, struct weir_result *result)
 {
-	result->box_count = WEIR_BOXES_MAX + 1;
+	if (ODD == 5) {
+		result->value_count = 1;
+		result->value[0] = (struct weir_value){ "share", (double)NAN };
+	} else {
+		result->box_count = WEIR_BOXES_MAX + 1;
+	}
 	return 1;
 }
 
