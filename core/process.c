@@ -88,8 +88,12 @@ static void describe_end(const struct weir_child *child, const siginfo_t *info, 
 static bool is_poisoned(struct weir_child *child, uint64_t position, char *reason)
 {
 	char why[200];
+	/* Input does not send these; a kernel that is out of memory does, but that is another kind where it can be
+	 * told. */
+	bool from_outside =
+		child->end.kind == WEIR_END_SIGNAL && (child->end.code == SIGKILL || child->end.code == SIGTERM);
 
-	if (child->stop_wanted || child->recycled || !supervise_is_poison(&child->history, position))
+	if (child->stop_wanted || child->recycled || from_outside || !supervise_is_poison(&child->history, position))
 		return false;
 	if (child->config.skip_poison && child->poisons < ZYGOTE_POISON_MAX) {
 		child->poison[child->poisons++] = position;

@@ -301,6 +301,24 @@ static GstElement *make_sink(struct decoder *decoder, uint32_t output)
 	return gst_object_ref_sink(weirsink_new(&provider));
 }
 
+/* Which second of a film it is: one that always kills its decoder there is not played again and again. */
+static GstPadProbeReturn note_position(GstPad *pad, GstPadProbeInfo *info, gpointer back)
+{
+	GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
+
+	if (GST_CLOCK_TIME_IS_VALID(pts))
+		weir_back_set_position(back, pts / GST_SECOND + 1);
+	return GST_PAD_PROBE_OK;
+}
+
+static void watch_position(struct weir_back *back, struct decoder *decoder)
+{
+	GstPad *pad = gst_element_get_static_pad(decoder->sink, "sink");
+
+	gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, note_position, back, NULL);
+	gst_object_unref(pad);
+}
+
 static int enter_back(struct weir_back *back, void *state, const char *args)
 {
 	struct decoder *decoder = state;
@@ -338,6 +356,8 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 		/* It comes into the pipeline late, and nothing waits for it. */
 		g_object_set(decoder->packets, "async", FALSE, "lossless", decoder->options.lossless, NULL);
 	}
+	if (options_is_file(&decoder->options))
+		watch_position(back, decoder);
 	tell_back(back, WEIR_SOURCE_CONNECTING, decoder->options.label);
 	start_pipeline_back(back, decoder);
 	return 0;

@@ -75,6 +75,22 @@ static void an_analyzer_that_dies_too_often_is_given_up_and_the_other_goes_on(vo
 	assert_non_null(strstr(run.err_text.bytes, "given up"));
 }
 
+static void a_film_that_always_kills_its_decoder_there_is_given_up(void **state)
+{
+	run_begin(&run, "--source", VTEST);
+	for (int i = 0; i < 3; i++) {
+		state_of("decoder", "running");
+		/* A frame of this life is on its way. */
+		while (number_of(run_next(&run, "motion", NULL, 30), "seq") > 3)
+			;
+		assert_int_equal(kill(run_child(&run, "decoder"), SIGABRT), 0);
+		state_of("decoder", i < 2 ? "backoff" : "failed");
+	}
+	(void)run_end(&run, 30);
+	assert_int_equal(exit_code(&run), 1);
+	assert_non_null(strstr(run.err_text.bytes, "died 3 times at position 1 of its input"));
+}
+
 static void a_killed_analyzer_is_back_and_the_other_loses_nothing(void **state)
 {
 	json_t *summary;
@@ -294,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(an_analyzer_that_hangs_at_the_end_is_told_and_ends_the_run, teardown),
 		cmocka_unit_test_teardown(an_analyzer_that_dies_too_often_is_given_up_and_the_other_goes_on, teardown),
+		cmocka_unit_test_teardown(a_film_that_always_kills_its_decoder_there_is_given_up, teardown),
 		cmocka_unit_test_teardown(a_killed_analyzer_is_back_and_the_other_loses_nothing, teardown),
 		cmocka_unit_test_teardown(a_killed_decoder_is_back_within_a_second, teardown),
 		cmocka_unit_test_teardown(a_stopped_analyzer_costs_the_other_no_frame, teardown),

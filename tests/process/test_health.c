@@ -260,6 +260,18 @@ static void child_that_always_dies_at_one_position_fails(void **state)
 	assert_int_equal(last_end.kind, WEIR_END_POISON);
 }
 
+/* Whoever kills from outside does not read the input. */
+static void kill_at_one_position_is_no_poison(void **state)
+{
+	struct weir_child *child = add_with(*state, (struct weir_child_config){ .intensity = 50 });
+
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(call(child, ORDER_POSITION, 42), 0);
+		kill(weir_child_pid(child), SIGKILL);
+		await_restarts(*state, child, i + 1);
+	}
+}
+
 static void poison_is_skipped_on_request(void **state)
 {
 	struct weir_child *child = add_with(*state, (struct weir_child_config){ .intensity = 50, .skip_poison = true });
@@ -291,6 +303,7 @@ static int run(void)
 		WITH_FRONTEND(child_that_takes_too_much_memory_is_ended),
 		WITH_FRONTEND(cpu_limit_is_a_reason),
 		WITH_FRONTEND(child_that_always_dies_at_one_position_fails),
+		WITH_FRONTEND(kill_at_one_position_is_no_poison),
 		WITH_FRONTEND(poison_is_skipped_on_request),
 	};
 

@@ -81,8 +81,9 @@ struct weir_child_config {
 	 * much memory of its own; 0: never. */
 	uint64_t recycle_frames, recycle_bytes;
 	int64_t recycle_ns;
-	/* A child that dies three times at one position (weir_back_set_position()) is FAILED; with true it is started
-	 * again and told, by weir_back_is_poison(), to leave that one out; up to 16 of them. */
+	/* A child that dies three times at one position (weir_back_set_position()), but not of a SIGKILL or SIGTERM
+	 * from outside, is FAILED; with true it is started again and told, by weir_back_is_poison(), to leave that one
+	 * out; up to 16 of them. */
 	bool skip_poison;
 	struct weir_limits limits;
 	void *data; /* yours; weir_child_data() */
