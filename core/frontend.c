@@ -317,7 +317,7 @@ static void stop_all(struct weir_frontend *frontend)
 		weir_child_stop(child);
 	}
 	bound_ns += clock_ns();
-	while (!all_ended(frontend) || frontend->orphans > 0 || frontend->unanswered > 0)
+	while (!all_ended(frontend) || frontend->unanswered > 0 || !orphans_are_gone(frontend))
 		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
 			break;
 }

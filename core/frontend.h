@@ -142,6 +142,8 @@ struct weir_frontend {
 	struct orphan *orphan;
 	size_t orphans;
 	bool must_look; /* for what a dead child may have left */
+	bool unsure;	/* whether a process is such */
+	int64_t unsure_until_ns;
 	struct loop_timer look;
 	int stranger; /* a dead child of ours that is nobody's, and since when it is known; or 0 */
 	int64_t stranger_ns;
@@ -164,6 +166,8 @@ void frontend_want_tick(struct weir_frontend *frontend);
 void orphans_init(struct weir_frontend *frontend);
 void orphans_expect(struct weir_frontend *frontend, int pid);
 void orphans_tick(struct weir_frontend *frontend);
+/* Has another look if that is due. */
+bool orphans_are_gone(struct weir_frontend *frontend);
 
 /* --- notify.c --- */
 void notify_init(struct weir_frontend *frontend);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "death.h"
 
 /* What dead children leave behind. This process is a subreaper: whatever they had forked becomes its own child. Members
  * of a dead one's process group die with it. Those that left the group (setsid()) are found by what they inherited: the
@@ -19,12 +20,14 @@
 #define PATIENCE_NS (10 * CLOCK_S)
 #define LOOK_NS	    CLOCK_S
 #define STRANGER_NS (5 * CLOCK_S)
+#define UNSURE_NS   (500 * CLOCK_MS)
 
 void orphans_expect(struct weir_frontend *frontend, int pid)
 {
 	struct orphan *more = realloc(frontend->orphan, (frontend->orphans + 1) * sizeof(*more));
 
 	frontend->must_look = true;
+	frontend->unsure_until_ns = clock_ns() + UNSURE_NS;
 	frontend_want_tick(frontend);
 	if (more == NULL)
 		return;
@@ -47,8 +50,9 @@ static bool reap(const struct orphan *orphan)
 
 /* --- those that left the group ----------------------------------------------------------------------------------- */
 
-/* The number behind a mark, in a file of lines or of strings, where with is in there, too; 0: it is not there. */
-static uint32_t find_mark(int pid, const char *file, const char *mark, const char *with)
+/* The number behind a mark, in a file of lines or of strings, where with is in there, too; 0: it is not there. empty:
+ * nothing is. */
+static uint32_t find_mark(int pid, const char *file, const char *mark, const char *with, bool *empty)
 {
 	char path[64], *text = NULL;
 	size_t room = 0, length = strlen(mark);
@@ -58,8 +62,11 @@ static uint32_t find_mark(int pid, const char *file, const char *mark, const cha
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
 	stream = fopen(path, "re");
+	*empty = true;
 	while (stream != NULL && life == 0 && getdelim(&text, &room, end, stream) > 0) {
 		const char *at = strstr(text, mark);
+
+		*empty = false;
 
 		if (at != NULL && strstr(text, with) != NULL)
 			life = (uint32_t)strtoul(at + length, NULL, 10);
@@ -70,16 +77,19 @@ static uint32_t find_mark(int pid, const char *file, const char *mark, const cha
 	return life;
 }
 
-static bool belongs_to_a_dead_child(const struct weir_frontend *frontend, int pid)
+/* unsure: in the middle of an exec it has neither. */
+static bool belongs_to_a_dead_child(const struct weir_frontend *frontend, int pid, bool *unsure)
 {
 	char mark[64];
 	uint32_t life;
+	bool empty;
 
 	snprintf(mark, sizeof(mark), PAGE_MARK, getpid());
-	life = find_mark(pid, "maps", mark, " rw-s "); /* what we ourselves have forked may only read it */
+	life = find_mark(pid, "maps", mark, " rw-s ", &empty); /* what we ourselves have forked may only read it */
 	if (life == 0) {
 		snprintf(mark, sizeof(mark), ZYGOTE_CHILD_ENV "=%d.", getpid());
-		life = find_mark(pid, "environ", mark, "");
+		life = find_mark(pid, "environ", mark, "", &empty);
+		*unsure |= life == 0 && empty && !death_has_come(pid, -1);
 	}
 	if (life == 0)
 		return false;
@@ -104,6 +114,7 @@ static bool is_known(const struct weir_frontend *frontend, int pid)
 
 static void look_for_strays(struct weir_frontend *frontend)
 {
+	bool unsure = false;
 	char path[64];
 	FILE *children;
 	int pid;
@@ -113,12 +124,13 @@ static void look_for_strays(struct weir_frontend *frontend)
 	if (children == NULL)
 		return;
 	while (fscanf(children, "%d", &pid) == 1) {
-		if (is_known(frontend, pid) || !belongs_to_a_dead_child(frontend, pid))
+		if (is_known(frontend, pid) || !belongs_to_a_dead_child(frontend, pid, &unsure))
 			continue;
 		kill(pid, SIGKILL);
 		orphans_expect(frontend, pid);
 	}
 	fclose(children);
+	frontend->unsure = unsure && clock_ns() < frontend->unsure_until_ns;
 }
 
 /* --- others ------------------------------------------------------------------------------------------------------ */
@@ -151,6 +163,13 @@ void orphans_init(struct weir_frontend *frontend)
 	frontend->look = (struct loop_timer){ .due_ns = clock_ns() + LOOK_NS, .fn = on_look, .data = frontend };
 }
 
+bool orphans_are_gone(struct weir_frontend *frontend)
+{
+	if (frontend->orphans == 0 && frontend->must_look)
+		orphans_tick(frontend);
+	return frontend->orphans == 0 && !frontend->unsure;
+}
+
 void orphans_tick(struct weir_frontend *frontend)
 {
 	size_t kept = 0;
@@ -161,7 +180,7 @@ void orphans_tick(struct weir_frontend *frontend)
 		if (!reap(&frontend->orphan[i]))
 			frontend->orphan[kept++] = frontend->orphan[i];
 	/* One that has gone may have had children of its own, which are ours only now. */
-	frontend->must_look = kept < frontend->orphans;
+	frontend->must_look = kept < frontend->orphans || frontend->unsure;
 	frontend->orphans = kept;
 	if (kept > 0 || frontend->must_look)
 		frontend_want_tick(frontend);

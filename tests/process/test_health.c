@@ -3,7 +3,7 @@
 
 #include "stream_backends.h"
 
-/* Children that run, but do not fare well: hung, grown, worn out, poisoned. */
+/* Children that run, but do not fare well: hung (row 5), grown (row 21), worn out, poisoned. */
 
 #define MIB	1048576u
 #define HANG_NS (SECOND / 5)
