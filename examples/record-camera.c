@@ -38,7 +38,7 @@ static int start(struct weir_frontend *frontend, const char *source, const char 
 	char text[4096], camera_args[4352], recorder_args[4352];
 	struct weir_child_config camera = { .name = "camera", .backend = "gst/decoder", .args = camera_args };
 	struct weir_child_config config = { .name = "recorder", .backend = "record/recorder", .args = recorder_args };
-	struct weir_policy policy = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 16, .max_held = 8, .async_io = 1 };
+	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .depth = 16, .max_held = 8, .async_io = 1 };
 	struct weir_stream_config packets = { .name = "packets" };
 	uint32_t input;
 	int r;
