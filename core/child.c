@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "back.h"
@@ -18,7 +20,8 @@
 #include "plugin.h"
 #include "title.h"
 
-#define FIRST_FD 3 /* behind stdin, stdout and stderr: the descriptors of enum zygote_fd but the last */
+#define RSEQ_BYTES 32 /* as glibc registers it */
+#define FIRST_FD   3  /* behind stdin, stdout and stderr: the descriptors of enum zygote_fd but the last */
 
 /* The parent-death signal counts for the parent of the moment in which it is set, so wait until that is the frontend;
  * and look again: it may have died just before. */
@@ -50,6 +53,16 @@ static int take_fds_back(const struct child_start *start)
 			return -errno;
 	fds_close_from(FIRST_FD + ZYGOTE_FD_OUTPUT);
 	return 0;
+}
+
+/* The kernel forgets the area of a process that shares its memory, as the one in between did, and a fork() inherits
+ * nothing then; but glibc believes that sched_getcpu() may read it. */
+static void renew_rseq_back(void)
+{
+#ifdef RSEQ_SIG
+	if (__rseq_size > 0)
+		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, RSEQ_BYTES, 0, RSEQ_SIG);
+#endif
 }
 
 static int limit_back(int resource, uint64_t soft, uint64_t hard)
@@ -123,6 +136,7 @@ _Noreturn void child_run_back(const struct child_start *start)
 	char why[ZYGOTE_TEXT_BYTES] = "cannot set its limits";
 	int r;
 
+	renew_rseq_back();
 	adopt_back(start);
 	enter_cgroups_back(start);
 	mark_back(start);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,25 @@ static int read_number_back(const char *path)
 	return number;
 }
 
+/* How often sched_getcpu() errs about where we are. */
+static int count_wrong_cpus_back(void)
+{
+	cpu_set_t all, one;
+	int wrong = 0;
+
+	sched_getaffinity(0, sizeof(all), &all);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one) == 0)
+			wrong += sched_getcpu() != cpu;
+	}
+	sched_setaffinity(0, sizeof(all), &all);
+	return wrong;
+}
+
 static int tell_facts_back(struct weir_back *back, const struct weir_message *message)
 {
 	struct facts facts = { .pid = getpid(), .parent = getppid(), .group = getpgrp() };
@@ -64,6 +84,7 @@ static int tell_facts_back(struct weir_back *back, const struct weir_message *me
 	int fd;
 
 	facts.fds = count_fds_back();
+	facts.wrong_cpus = count_wrong_cpus_back();
 	sigprocmask(SIG_BLOCK, NULL, &mask);
 	for (int i = 1; i < NSIG; i++)
 		facts.blocked += sigismember(&mask, i) == 1;

@@ -44,7 +44,7 @@ enum escape {
 #define EVENT_LEFT  301 /* leave() was called with this reason */
 
 struct facts {
-	int pid, parent, group, fds, blocked, core_limit, oom_score_adj;
+	int pid, parent, group, fds, blocked, core_limit, oom_score_adj, wrong_cpus;
 	uint64_t address_limit, file_limit, cpu_limit, files_limit;
 	char comm[16], cmdline[256];
 };
