@@ -9,11 +9,12 @@
 
 #include "clock.h"
 
-/* A child that has a lot to say is read once in a round, so that the others get their turn; after so many bytes, a full
- * pipe, within SHARE_NS it is left alone for a while. */
-#define SHARE_BYTES 65536
-#define SHARE_NS    (10 * CLOCK_MS)
-#define READS_MAX   64 /* more than a full pipe takes */
+/* A child that has a lot to say is read once in a round, so that the others get their turn; after so many bytes
+ * within SHARE_NS it is left alone for a while. */
+#define SHARE_BYTES	   16384
+#define SHARE_WORKER_BYTES 262144 /* what it says was asked for */
+#define SHARE_NS	   (10 * CLOCK_MS)
+#define READS_MAX	   64 /* more than a full pipe takes */
 
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size)
 {
@@ -186,7 +187,9 @@ static bool has_had_its_share(struct weir_child *child)
 {
 	int64_t now_ns = clock_ns();
 
-	if (child->share_bytes >= SHARE_BYTES && now_ns - child->share_since_ns < SHARE_NS)
+	uint32_t share = child->owner != NULL ? SHARE_WORKER_BYTES : SHARE_BYTES;
+
+	if (child->share_bytes >= share && now_ns - child->share_since_ns < SHARE_NS)
 		return true;
 	if (now_ns - child->share_since_ns >= SHARE_NS) {
 		child->share_since_ns = now_ns;

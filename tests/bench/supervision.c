@@ -320,7 +320,7 @@ static int make_clip(void)
 	close(fd);
 	atexit(remove_clip);
 	snprintf(command, sizeof(command),
-		"gst-launch-1.0 -q videotestsrc num-buffers=250 ! video/x-raw,width=1280,height=720,framerate=25/1 ! "
+		"gst-launch-1.0 -q videotestsrc num-buffers=250 ! video/x-raw,width=640,height=360,framerate=25/1 ! "
 		"openh264enc ! h264parse ! mp4mux ! filesink location=%s >/dev/null 2>&1",
 		clip);
 	if (system(command) != 0)
@@ -337,7 +337,7 @@ static int await_frame(const struct weir_stream *stream, uint64_t generations)
 	struct weir_stream_stats stats;
 
 	do {
-		weir_frontend_dispatch(frontend, now_ns() + SECOND_NS / 20000);
+		weir_frontend_dispatch(frontend, now_ns() + SECOND_NS / 2000); /* the decoder needs the CPUs */
 		weir_stream_stats(stream, &stats);
 		if (stats.generations == generations)
 			published = stats.published;
