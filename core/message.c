@@ -17,7 +17,7 @@ void message_parser_init(struct message_parser *parser)
 	parser->used = parser->taken = 0;
 }
 
-/* A message always begins at the start of the buffer, so that its data is aligned for any structure. */
+/* Makes room for more. */
 static void drop_taken(struct message_parser *parser)
 {
 	if (parser->taken == 0)
@@ -40,25 +40,28 @@ size_t message_feed(struct message_parser *parser, const void *bytes, size_t siz
 
 int message_next(struct message_parser *parser, struct weir_message *message)
 {
+	const uint8_t *begin = parser->buffer + parser->taken;
+	size_t left = parser->used - parser->taken;
 	struct message_header header;
 
-	drop_taken(parser);
-	if (parser->used < sizeof(header))
+	if (left < sizeof(header))
 		return 0;
-	memcpy(&header, parser->buffer, sizeof(header));
+	memcpy(&header, begin, sizeof(header));
 	/* A status is made an error number by turning its sign, which that one does not take. */
 	if (header.magic != MESSAGE_MAGIC || header.version != MESSAGE_VERSION ||
 		header.size > WEIR_MESSAGE_BYTES_MAX || header.status == INT32_MIN)
 		return -EPROTO;
-	if (parser->used < sizeof(header) + header.size)
+	if (left < sizeof(header) + header.size)
 		return 0;
-	parser->taken = sizeof(header) + header.size;
+	/* Out of the stream, where it may lie at any address: data is aligned for any structure. */
+	memcpy(parser->data, begin + sizeof(header), header.size);
+	parser->taken += sizeof(header) + header.size;
 	*message = (struct weir_message){
 		.type = header.type,
 		.id = header.id,
 		.status = header.status,
 		.size = header.size,
-		.data = parser->buffer + sizeof(header),
+		.data = parser->data,
 	};
 	return 1;
 }

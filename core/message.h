@@ -48,8 +48,9 @@ struct message_header {
 
 struct message_parser {
 	size_t used;  /* bytes in buffer */
-	size_t taken; /* of them, those of the message that was returned last */
-	alignas(16) uint8_t buffer[MESSAGE_BYTES];
+	size_t taken; /* of them, those of messages that were returned */
+	uint8_t buffer[MESSAGE_BYTES];
+	alignas(16) uint8_t data[WEIR_MESSAGE_BYTES_MAX]; /* of the message that was returned last */
 };
 
 void message_parser_init(struct message_parser *parser);
