@@ -22,6 +22,8 @@
 
 #include <weir/socket.h>
 
+#include "handover.h"
+
 static char folder[] = "/tmp/weir-socket-XXXXXX";
 static char path[64];
 static struct weir_ring_config config_16;
@@ -154,6 +156,35 @@ static inline int result_of(pid_t pid)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return -WEXITSTATUS(status);
+}
+
+/* A peer of a few words, in this process. */
+static inline int connect_raw(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static inline void say(int fd, uint32_t type)
+{
+	struct handover message = { .type = type, .policy = LATEST };
+
+	assert_int_equal(handover_send(fd, &message, NULL), 0);
+}
+
+static inline bool is_hung_up(int fd)
+{
+	struct handover message;
+	struct weir_ring_fds fds = { 0 };
+	int r;
+
+	while ((r = handover_receive(fd, &message, &fds)) == 0)
+		weir_ring_fds_close(&fds);
+	return r == -EPIPE;
 }
 
 /* With --no-peer-pidfd and --no-pidfd the same tests run where the kernel gives no pidfd of a socket's peer, or none at
