@@ -45,6 +45,16 @@ static inline struct weir_ring_config fixture_config(uint32_t slots)
 	return config;
 }
 
+/* Of as many slots. */
+static struct weir_ring_config config_8, config_16;
+
+static inline int fixture_setup(void **state)
+{
+	config_8 = fixture_config(8);
+	config_16 = fixture_config(16);
+	return 0;
+}
+
 static inline void fixture_open(struct fixture *fixture, const struct weir_ring_config *config)
 {
 	struct weir_ring_fds fds;
@@ -98,6 +108,17 @@ static inline void fixture_publish_many(struct fixture *fixture, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		assert_int_equal(fixture_publish(fixture), 0);
+}
+
+/* One frame of this time. */
+static inline void fixture_publish_at(struct fixture *fixture, int64_t capture_ns)
+{
+	struct weir_frame frame;
+	uint8_t *payload;
+
+	assert_int_equal(weir_writer_claim(fixture->writer, &frame, &payload), 0);
+	frame.capture_ns = capture_ns;
+	assert_int_equal(weir_writer_publish(fixture->writer, &frame, false), 0);
 }
 
 /* Fails unless every byte is what fixture_publish() wrote for this sequence. */

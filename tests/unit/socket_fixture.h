@@ -26,11 +26,10 @@
 
 static char folder[] = "/tmp/weir-socket-XXXXXX";
 static char path[64];
-static struct weir_ring_config config_16;
 
 static inline int setup(void **state)
 {
-	config_16 = fixture_config(16);
+	fixture_setup(state);
 	config_16.untrusted = true;
 	if (mkdtemp(folder) == NULL)
 		return -1;

@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring_fixture.h"
 
-static struct weir_ring_config config_8;
-
-static int setup(void **state)
-{
-	config_8 = fixture_config(8);
-	return 0;
-}
-
 static void attach_is_refused_when_the_slots_do_not_suffice(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .max_held = 4 };
@@ -191,5 +183,5 @@ int main(void)
 		cmocka_unit_test(space_says_what_a_ring_takes),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

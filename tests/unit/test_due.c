@@ -5,24 +5,6 @@
 
 #include "writer.h"
 
-static struct weir_ring_config config_16;
-
-static int setup(void **state)
-{
-	config_16 = fixture_config(16);
-	return 0;
-}
-
-static void publish_at(struct fixture *fixture, int64_t capture_ns)
-{
-	struct weir_frame frame;
-	uint8_t *payload;
-
-	assert_int_equal(weir_writer_claim(fixture->writer, &frame, &payload), 0);
-	frame.capture_ns = capture_ns;
-	assert_int_equal(weir_writer_publish(fixture->writer, &frame, false), 0);
-}
-
 static void every_nth_of_the_newest_is_kept_until_the_next_one_is_due(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LATEST, .every_nth = 10 };
@@ -213,7 +195,7 @@ static void max_fps_thins_out_jittering_times_to_the_rate(void **state)
 	fixture_open(&f, &config_16);
 	fixture_join(&f, policy);
 	for (int i = 0; i < 3000; i++) { /* 100 s at 30 fps, times up to 1 ms off */
-		publish_at(&f, 1000000000 + i * INT64_C(33333333) + rand() % 2000000 - 1000000);
+		fixture_publish_at(&f, 1000000000 + i * INT64_C(33333333) + rand() % 2000000 - 1000000);
 		while (weir_reader_acquire(f.reader[0], &frame) == 0) {
 			taken++;
 			assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
@@ -230,9 +212,9 @@ static void max_fps_follows_a_source_whose_clock_jumps(void **state)
 
 	fixture_open(&f, &config_16);
 	fixture_join(&f, policy);
-	publish_at(&f, INT64_C(1000000000000));
+	fixture_publish_at(&f, INT64_C(1000000000000));
 	assert_int_equal(fixture_try(&f, 0), 0);
-	publish_at(&f, 5); /* back to the start */
+	fixture_publish_at(&f, 5); /* back to the start */
 	assert_int_equal(weir_reader_release(f.reader[0], &(struct weir_frame){ .sequence = 1 }), 0);
 	assert_int_equal(fixture_try(&f, 0), 0);
 	fixture_close(&f);
@@ -253,9 +235,9 @@ static void frames_without_a_time_are_all_due(void **state)
 		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
 		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
 	}
-	publish_at(&f, 1000000000);
-	publish_at(&f, 1100000000); /* too early */
-	publish_at(&f, 9000000000); /* after a gap */
+	fixture_publish_at(&f, 1000000000);
+	fixture_publish_at(&f, 1100000000); /* too early */
+	fixture_publish_at(&f, 9000000000); /* after a gap */
 	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
 	assert_int_equal(frame.sequence, 8);
 	assert_int_equal(fixture_stats(&f, 0).overtaken, 1);
@@ -314,5 +296,5 @@ int main(void)
 		cmocka_unit_test(slots_for_a_picking_reader_are_counted),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

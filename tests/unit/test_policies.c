@@ -9,24 +9,6 @@
 
 #include "reader.h"
 
-static struct weir_ring_config config_16;
-
-static int setup(void **state)
-{
-	config_16 = fixture_config(16);
-	return 0;
-}
-
-static void publish_at(struct fixture *fixture, int64_t capture_ns)
-{
-	struct weir_frame frame;
-	uint8_t *payload;
-
-	assert_int_equal(weir_writer_claim(fixture->writer, &frame, &payload), 0);
-	frame.capture_ns = capture_ns;
-	assert_int_equal(weir_writer_publish(fixture->writer, &frame, false), 0);
-}
-
 static void metadata_travels_with_its_frame(void **state)
 {
 	struct weir_frame frame;
@@ -64,7 +46,7 @@ static void the_latency_histogram_counts_from_capture_to_acquire(void **state)
 	fixture_open(&f, &config_16);
 	fixture_join(&f, (struct weir_policy){ .mode = WEIR_POLICY_LOSSLESS });
 	for (int i = 0; i < 100; i++) {
-		publish_at(&f, fixture_now_ns() - (i < 95 ? 10000000 : 3000000000)); /* 10 ms or 3 s ago */
+		fixture_publish_at(&f, fixture_now_ns() - (i < 95 ? 10000000 : 3000000000)); /* 10 ms or 3 s ago */
 		assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
 		assert_int_equal(weir_reader_release(f.reader[0], &frame), 0);
 	}
@@ -269,7 +251,7 @@ static void a_frame_from_the_future_has_no_latency(void **state)
 
 	fixture_open(&f, &config_16);
 	fixture_join(&f, LOSSLESS);
-	publish_at(&f, fixture_now_ns() + 3600000000000);
+	fixture_publish_at(&f, fixture_now_ns() + 3600000000000);
 	assert_int_equal(weir_reader_acquire(f.reader[0], &frame), 0);
 	assert_int_equal(fixture_stats(&f, 0).latency_max_ns, 0);
 	fixture_close(&f);
@@ -289,5 +271,5 @@ int main(void)
 		cmocka_unit_test(a_spinning_wait_still_ends_by_its_deadline),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

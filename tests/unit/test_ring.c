@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring_fixture.h"
 
-static struct weir_ring_config config_8;
-
-static int setup(void **state)
-{
-	config_8 = fixture_config(8);
-	return 0;
-}
-
 static void a_published_frame_reaches_every_reader_unchanged(void **state)
 {
 	struct fixture f;
@@ -405,5 +397,5 @@ int main(void)
 		cmocka_unit_test(frames_lost_at_the_source_show_in_dropped_before),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

@@ -11,14 +11,6 @@
 #include "reader.h"
 #include "ring.h"
 
-static struct weir_ring_config config_8;
-
-static int setup(void **state)
-{
-	config_8 = fixture_config(8);
-	return 0;
-}
-
 static void a_dead_readers_pins_hold_until_it_is_reaped(void **state)
 {
 	struct weir_frame frame;
@@ -249,5 +241,5 @@ int main(void)
 		cmocka_unit_test(descriptors_of_the_wrong_role_are_refused_and_closed),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }

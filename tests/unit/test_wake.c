@@ -10,14 +10,6 @@
 #include "segment.h"
 #include "writer.h"
 
-static struct weir_ring_config config_8;
-
-static int setup(void **state)
-{
-	config_8 = fixture_config(8);
-	return 0;
-}
-
 static bool is_readable(int fd)
 {
 	return poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 0) == 1;
@@ -351,5 +343,5 @@ int main(void)
 		cmocka_unit_test(acquire_that_waits_gives_a_frame_or_says_why_not),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, fixture_setup, NULL);
 }
