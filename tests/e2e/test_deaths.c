@@ -2,13 +2,14 @@
 /* What dies, stops or ends, and who must not notice. */
 #include "run.h"
 
-#include <dirent.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "../holdings.h"
 
 static struct run run;
 
@@ -180,19 +181,6 @@ static void a_stopped_analyzer_costs_the_other_no_frame(void **state)
 	assert_adds_up(summary, "brightness");
 }
 
-static int shared_memory_names(void)
-{
-	struct dirent *entry;
-	DIR *dir = opendir("/dev/shm");
-	int count = 0;
-
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		count += strncmp(entry->d_name, "weir", 4) == 0;
-	if (dir != NULL)
-		closedir(dir);
-	return count;
-}
-
 static void a_killed_frontend_takes_all_along(void **state)
 {
 	run_begin(&run, "--source", "test");
@@ -202,9 +190,9 @@ static void a_killed_frontend_takes_all_along(void **state)
 	(void)run_end(&run, 60);
 	assert_true(run.end_s < PROMPT_S);
 	assert_int_equal(run_children(&run), 0);
-	for (int i = 0; shared_memory_names() > 0 && i < 20; i++)
+	for (int i = 0; count_shm_names() > 0 && i < 20; i++)
 		usleep(50000);
-	assert_int_equal(shared_memory_names(), 0);
+	assert_int_equal(count_shm_names(), 0);
 }
 
 static void an_interrupt_ends_it_with_a_summary(void **state)

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "failures.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "../holdings.h"
 
 #define RATE 60
 
@@ -34,26 +35,13 @@ int failures_clean_up(void **state)
 	return 0;
 }
 
-int failures_count_shm(void)
-{
-	DIR *directory = opendir("/dev/shm");
-	struct dirent *entry;
-	int count = 0;
-
-	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		count += strstr(entry->d_name, "weir") != NULL;
-	if (directory != NULL)
-		closedir(directory);
-	return count;
-}
-
 void failures_assert_nothing_is_left(void)
 {
 	struct stat st;
 
 	assert_int_equal(stat(failures_path, &st), -1);
 	assert_int_equal(errno, ENOENT);
-	assert_int_equal(failures_count_shm(), 0);
+	assert_int_equal(count_shm_names(), 0);
 }
 
 struct failures_window failures_open_window(const struct runner *reader, const struct runner *producer)

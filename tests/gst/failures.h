@@ -20,7 +20,6 @@ int failures_teardown(void **state);
 int failures_clean_up(void **state); /* after each test */
 
 void failures_assert_nothing_is_left(void);
-int failures_count_shm(void);
 
 /* A window in which the healthy reader must get at least 99 of 100 frames, of a producer that is not held up. */
 struct failures_window {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../holdings.h"
+
 static void a_killed_producer_comes_back_under_its_path_and_its_readers_go_on(void **state)
 {
 	struct runner producer, healthy;
@@ -14,7 +16,7 @@ static void a_killed_producer_comes_back_under_its_path_and_its_readers_go_on(vo
 	failures_start_two(&producer, &healthy, "");
 	for (int i = 0; i < 3; i++) {
 		runner_kill(&producer);
-		assert_int_equal(failures_count_shm(), 0);
+		assert_int_equal(count_shm_names(), 0);
 		disconts = healthy.counters->disconts;
 		runner_start(&producer, NULL, SOURCE " ! weirsink name=p socket-path=%s", failures_path);
 		RUNNER_AWAIT(&healthy, c->disconts > disconts);

@@ -2,6 +2,8 @@
 /* Seeks, flushes, pauses, stops, and states up and down. */
 #include "link.h"
 
+#include "../holdings.h"
+
 #define GRAY "video/x-raw,format=GRAY8,width=16,height=16,framerate=10/1"
 
 /* --- seeks, latency, flushes ------------------------------------------------------------------------------------ */
@@ -89,17 +91,6 @@ static void waits_of_any_kind_end_within_a_second(void **state)
 
 /* --- states ----------------------------------------------------------------------------------------------------- */
 
-static unsigned count_open_files(void)
-{
-	GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
-	unsigned count = 0;
-
-	while (g_dir_read_name(directory) != NULL)
-		count++;
-	g_dir_close(directory);
-	return count;
-}
-
 static void a_hundred_times_up_and_down_leave_nothing(void **state)
 {
 	static const GstState ups[] = { GST_STATE_READY, GST_STATE_PAUSED, GST_STATE_PLAYING };
@@ -107,7 +98,7 @@ static void a_hundred_times_up_and_down_leave_nothing(void **state)
 					    "socket-path=@weir-updown sync=false",
 		NULL);
 	GstElement *source = gst_parse_launch("weirsrc socket-path=@weir-updown ! fakesink sync=false", NULL);
-	unsigned files = 0;
+	int files = 0;
 
 	for (int i = 0; i < 100; i++) {
 		GstState up = ups[i % 3];
@@ -119,9 +110,9 @@ static void a_hundred_times_up_and_down_leave_nothing(void **state)
 		gst_element_set_state(i % 2 == 0 ? sink : source, GST_STATE_NULL);
 		gst_element_set_state(i % 2 == 0 ? source : sink, GST_STATE_NULL);
 		if (i == 20)
-			files = count_open_files();
+			files = count_fds();
 	}
-	assert_true(count_open_files() <= files);
+	assert_true(count_fds() <= files);
 	gst_object_unref(sink);
 	gst_object_unref(source);
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Row 20: every call for a resource fails once in the frontend, the k-th for all k, and every fork in the zygote. Each
  * time there must be a clean error or, when what failed is done again, none; and nothing may be left. */
-#include "process.h"
+#include "../holdings.h"
+#include "obedient.h"
 #include "shm_kfail.h"
 #include "stream_backends.h"
-#include "test_backends.h"
 
-#include <dirent.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 
@@ -26,48 +24,6 @@ pid_t __wrap_fork(void)
 		return -1;
 	}
 	return __real_fork();
-}
-
-/* --- what is held ------------------------------------------------------------------------------------------------ */
-
-static int count_entries(const char *path)
-{
-	DIR *directory = opendir(path);
-	int count = 0;
-
-	assert_non_null(directory);
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
-
-static int count_maps(void)
-{
-	FILE *file = fopen("/proc/self/maps", "re");
-	char line[1024];
-	int count = 0;
-
-	assert_non_null(file);
-	while (fgets(line, sizeof(line), file) != NULL)
-		count += strstr(line, "rw-s") != NULL || strstr(line, "r--s") != NULL;
-	fclose(file);
-	return count;
-}
-
-static int count_children(void)
-{
-	char path[64];
-	FILE *file;
-	int count = 0, pid;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	file = fopen(path, "re");
-	assert_non_null(file);
-	while (fscanf(file, "%d", &pid) == 1)
-		count++;
-	fclose(file);
-	return count;
 }
 
 /* --- the operations ---------------------------------------------------------------------------------------------- */
@@ -156,27 +112,24 @@ static int run(int (*operation)(void), long at, int forks)
 
 static void sweep(int (*operation)(void))
 {
-	int fds, maps, children, refused = 0;
+	struct holdings before;
+	int refused = 0;
 	long k;
 
 	assert_int_equal(run(operation, 0, 0), 0);
-	fds = count_entries("/proc/self/fd");
-	maps = count_maps();
-	children = count_children();
+	before = hold();
 	for (k = 1; k == 1 || failed != NULL; k++) {
-		int r = run(operation, k, 0);
+		char which[64];
 
-		refused += r < 0;
-		if (count_entries("/proc/self/fd") != fds || count_maps() != maps || count_children() != children)
-			fail_msg("call %ld (%s): %d descriptors, %d mappings, %d children; before %d, %d, %d", k,
-				failed != NULL ? failed : "none", count_entries("/proc/self/fd"), count_maps(),
-				count_children(), fds, maps, children);
+		refused += run(operation, k, 0) < 0;
+		snprintf(which, sizeof(which), "call %ld (%s) failed", k, failed != NULL ? failed : "none");
+		assert_same(&before, which);
 	}
 	assert_true(k > 30);
 	printf("# %ld calls failed, one at a time: %d times there was an error, else it worked\n", k - 2, refused);
 	for (int i = 1; i <= 2; i++) {
 		assert_int_equal(run(operation, 0, i), 0);
-		assert_int_equal(count_children(), children);
+		assert_int_equal(count_children(), before.children);
 	}
 	assert_int_equal(run(operation, 0, 0), 0);
 }
@@ -191,21 +144,18 @@ static void a_stream_survives_the_failure_of_any_call(void **state)
 	sweep(flow);
 }
 
-int main(void)
+static int run_sweeps(void)
 {
-	static const struct weir_backend *backends[8];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_survives_the_failure_of_any_call),
 		cmocka_unit_test(a_stream_survives_the_failure_of_any_call),
 	};
-	size_t count = 0;
 
-	for (size_t i = 0; test_backends[i] != NULL; i++)
-		backends[count++] = test_backends[i];
-	for (size_t i = 0; stream_backends[i] != NULL; i++)
-		backends[count++] = stream_backends[i];
-	forks_to_fail = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (forks_to_fail == MAP_FAILED || weir_init(&(struct weir_init_config){ .backends = backends }) < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	forks_to_fail = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return forks_to_fail == MAP_FAILED ? 1 : run_obedient(run_sweeps, stream_backends);
 }

@@ -26,24 +26,24 @@ static inline void send_order(struct weir_child *child, uint32_t order, int valu
 	assert_int_equal(weir_child_send(child, order, &value, sizeof(value)), 0);
 }
 
-#define WITH_FRONTEND(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+/* Adds these to a list of backends, for which it has room. */
+static inline void add_backends(const struct weir_backend **list, const struct weir_backend *const *more)
+{
+	while (*list != NULL)
+		list++;
+	while (*more != NULL)
+		*list++ = *more++;
+}
 
-/* main() of a program that runs its tests with the backends of test_backends.h, and more (or NULL). */
-static inline int run_with(int (*run)(void), const struct weir_backend *const *more)
+/* run_with() with the backends of test_backends.h, and more (or NULL). */
+static inline int run_obedient(int (*run)(void), const struct weir_backend *const *more)
 {
 	static const struct weir_backend *backends[16];
-	static const struct weir_init_config init = { .backends = backends };
-	size_t count = 0;
 
-	for (size_t i = 0; test_backends[i] != NULL; i++)
-		backends[count++] = test_backends[i];
-	for (size_t i = 0; more != NULL && more[i] != NULL; i++)
-		backends[count++] = more[i];
-	if (weir_init(&init) < 0) {
-		fprintf(stderr, "%s\n", weir_init_error());
-		return 1;
-	}
-	return run();
+	add_backends(backends, test_backends);
+	if (more != NULL)
+		add_backends(backends, more);
+	return run_with(run, backends);
 }
 
 #endif

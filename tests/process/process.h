@@ -116,6 +116,8 @@ static inline int fixture_teardown(void **state)
 	return 0;
 }
 
+#define WITH_FRONTEND(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
 static inline struct weir_child *fixture_add(struct fixture *fixture, struct weir_child_config config)
 {
 	struct weir_child *child;
@@ -195,6 +197,18 @@ static inline int is_gone(int pid)
 	fclose(file);
 	end = strrchr(line, ')');
 	return end == NULL || end[2] == 'Z' || end[2] == 'X';
+}
+
+/* main() of a program that runs its tests with these backends. */
+static inline int run_with(int (*run)(void), const struct weir_backend *const *backends)
+{
+	struct weir_init_config init = { .backends = backends };
+
+	if (weir_init(&init) < 0) {
+		fprintf(stderr, "%s\n", weir_init_error());
+		return 1;
+	}
+	return run();
 }
 
 #endif

@@ -85,18 +85,4 @@ static inline void await_published(struct scene *scene, uint64_t more)
 	UNTIL(scene->fixture, stream_stats(scene).published >= goal);
 }
 
-#define WITH_FRONTEND(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
-
-/* main() of a program that runs such tests. */
-static inline int run_streams(int (*run)(void))
-{
-	static const struct weir_init_config init = { .backends = stream_backends };
-
-	if (weir_init(&init) < 0) {
-		fprintf(stderr, "%s\n", weir_init_error());
-		return 1;
-	}
-	return run();
-}
-
 #endif

@@ -231,5 +231,5 @@ static int run(void)
 
 int main(void)
 {
-	return run_with(run, stream_backends);
+	return run_obedient(run, stream_backends);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "process.h"
+#include "obedient.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -8,14 +8,11 @@
 #include <sys/wait.h>
 
 #include "stream_backends.h"
-#include "test_backends.h"
 
 /* The death of a frontend. This program is also that frontend: with the argument "victim" it runs children and a
  * stream, prints all their pids, and waits to be killed. */
 
 #define DESCENDANTS_MAX 16
-
-static const struct weir_backend *backends[8];
 
 static void on_event(void *data, const struct weir_event *event)
 {
@@ -37,6 +34,7 @@ static void print_children_of(int pid)
 
 static int be_victim(void)
 {
+	static const struct weir_backend *backends[16];
 	struct weir_frontend_config config = { .event = on_event };
 	static const struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS };
 	struct weir_child_config child_config[] = {
@@ -52,6 +50,8 @@ static int be_victim(void)
 	struct weir_stream_stats stats = { 0 };
 	uint32_t input;
 
+	add_backends(backends, test_backends);
+	add_backends(backends, stream_backends);
 	if (weir_init(&(struct weir_init_config){ .backends = backends }) < 0 ||
 		weir_frontend_create(&frontend, &config) < 0)
 		return 1;
@@ -138,12 +138,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(killed_frontend_takes_all_children_along),
 	};
-	size_t count = 0;
 
-	for (size_t i = 0; test_backends[i] != NULL; i++)
-		backends[count++] = test_backends[i];
-	for (size_t i = 0; stream_backends[i] != NULL; i++)
-		backends[count++] = stream_backends[i];
 	if (argc > 1)
 		return be_victim();
 	/* A /dev/shm of our own: what is left in it would be ours. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "process.h"
+#include "obedient.h"
 
 #include <poll.h>
 #include <sys/timerfd.h>
 
 #include "stream_backends.h"
-#include "test_backends.h"
 
 /* Both sides inside of loops that are not Weir's: all that these tests wait with is a poll() of their own. */
 
@@ -188,24 +187,21 @@ static void loop_that_returns_ends_the_process(void **state)
 	assert_int_equal(fixture->message_type[fixture->messages - 1], EVENT_LEFT);
 }
 
-#define WITH_FRONTEND(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
-
-int main(void)
+static int run(void)
 {
-	static const struct weir_backend *backends[8] = { &guest };
-	const struct weir_init_config init = { .backends = backends };
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(frontend_is_driven_by_its_descriptor_alone),
 		WITH_FRONTEND(backend_runs_in_a_loop_of_its_own),
 		WITH_FRONTEND(loop_that_returns_ends_the_process),
 	};
-	size_t count = 1;
 
-	for (size_t i = 0; test_backends[i] != NULL; i++)
-		backends[count++] = test_backends[i];
-	for (size_t i = 0; stream_backends[i] != NULL; i++)
-		backends[count++] = stream_backends[i];
-	if (weir_init(&init) < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	static const struct weir_backend *more[8] = { &guest };
+
+	add_backends(more, stream_backends);
+	return run_obedient(run, more);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "process.h"
 
-#include <dirent.h>
+#include "../holdings.h"
+
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -18,13 +19,6 @@ static void *wait_at_gate(void *name)
 	pthread_mutex_lock(&gate);
 	pthread_mutex_unlock(&gate);
 	return NULL;
-}
-
-static int count_children(void)
-{
-	siginfo_t info = { 0 };
-
-	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 static void await_name(const char *name)

@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 
+#include "../holdings.h"
 #include "pool_backends.h"
 
 #define MS (SECOND / 1000)
@@ -226,11 +227,8 @@ static void a_launch_does_not_wait_and_leaves_no_zombie(void **state)
 	struct fixture *fixture = *state;
 	const char *const argv[] = { "sleep", "0.2", NULL };
 	int64_t begun_ns = now_ns();
-	char children[64];
-	int before, after, pid;
-	FILE *file;
+	int before;
 
-	snprintf(children, sizeof(children), "/proc/%d/task/%d/children", getpid(), getpid());
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(
 			weir_launch(fixture->frontend, &(struct weir_launch_config){ .name = "quick", .argv = argv }),
@@ -239,12 +237,7 @@ static void a_launch_does_not_wait_and_leaves_no_zombie(void **state)
 	before = (int)fixture->moves;
 	UNTIL(fixture, (int)fixture->moves >= before + 20 * 3); /* starting, running, done */
 	fixture_run(fixture, 100 * MS);
-	file = fopen(children, "re");
-	assert_non_null(file);
-	for (after = 0; fscanf(file, "%d", &pid) == 1;)
-		after++;
-	fclose(file);
-	assert_int_equal(after, 1); /* the zygote */
+	assert_int_equal(count_children(), 1); /* the zygote */
 }
 
 /* A sanitizer has a heap of its own, and counts nothing here. */
@@ -281,7 +274,6 @@ int main(void)
 {
 	static const struct weir_backend *const backends[] = { &labourer, NULL };
 	const struct weir_init_config init = { .backends = backends };
-#define WITH_FRONTEND(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(a_command_gets_its_arguments_as_they_are),
 		WITH_FRONTEND(only_exit_code_0_is_a_success),

@@ -155,5 +155,5 @@ static int run(void)
 
 int main(void)
 {
-	return run_with(run, NULL);
+	return run_obedient(run, NULL);
 }

@@ -212,5 +212,5 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
-	return argc > 1 && strcmp(argv[1], "first") == 0 ? be_first() : run_with(run, NULL);
+	return argc > 1 && strcmp(argv[1], "first") == 0 ? be_first() : run_obedient(run, NULL);
 }

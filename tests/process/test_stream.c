@@ -186,5 +186,5 @@ static int run(void)
 
 int main(void)
 {
-	return run_streams(run);
+	return run_with(run, stream_backends);
 }

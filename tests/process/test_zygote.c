@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "../holdings.h"
 #include "obedient.h"
 
 static int find_zygote(void)
@@ -23,21 +24,6 @@ static int find_zygote(void)
 	}
 	fclose(children);
 	return found;
-}
-
-static int count_children(void)
-{
-	char path[64];
-	FILE *children;
-	int count = 0, pid;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	children = fopen(path, "re");
-	assert_non_null(children);
-	while (fscanf(children, "%d", &pid) == 1)
-		count++;
-	fclose(children);
-	return count;
 }
 
 static void terminal_signals_do_not_reach_the_zygote(void **state)
@@ -141,5 +127,5 @@ static int run(void)
 
 int main(void)
 {
-	return run_with(run, NULL);
+	return run_obedient(run, NULL);
 }

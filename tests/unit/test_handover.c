@@ -2,11 +2,11 @@
 /* Messages as a peer could make them that does not keep to the rules. */
 #include "unit.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../holdings.h"
 #include "handover.h"
 
 static int side[2];
@@ -20,17 +20,6 @@ static int teardown(void **state)
 {
 	close(side[0]), close(side[1]);
 	return 0;
-}
-
-static unsigned count_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
 }
 
 static struct handover valid(void)
