@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Every call that can fail for want of space fails once, the k-th of a run, for all k; and from the k-th on. Whatever
  * happens, what is committed is right, what is not is counted, and the recorder lives. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,6 @@
 #define FILES_MAX 64
 #define FRAMES	  24
 
-static struct rig rig;
 static char files[FILES_MAX][SEGMENT_NAME_BYTES];
 static _Atomic int64_t calls, fail_at; /* 0: never */
 static _Atomic int fail_with;
@@ -58,22 +57,18 @@ struct engine_op *__wrap_engine_ring_next(struct engine_ring *ring)
 	return op;
 }
 
-static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
-
-static int setup(void **state)
+static int setup_calls(void **state)
 {
-	rig_init(&rig);
 	calls = fail_at = 0;
 	for_ever = false;
 	fail_with = ENOSPC;
-	return 0;
+	return setup(state);
 }
 
-static int teardown(void **state)
+static int teardown_calls(void **state)
 {
 	fail_at = 0;
-	rig_close(&rig);
-	return 0;
+	return teardown(state);
 }
 
 /* Records, with what is set to fail. Returns how many calls could have failed. */
@@ -107,8 +102,8 @@ static void for_all_k(const struct weir_format *format, const char *more)
 	assert_true(all > 10);
 	for (int64_t k = 1; k <= all; k++) {
 		for (int kind = 0; kind < 2; kind++) {
-			teardown(NULL);
-			setup(NULL);
+			teardown_calls(NULL);
+			setup_calls(NULL);
 			fail_at = k;
 			for_ever = kind != 0;
 			fail_with = k % 2 != 0 ? ENOSPC : EIO;
@@ -184,7 +179,7 @@ static void read_only_disk_is_told_by_its_name(void **state)
 	assert_int_equal(rig_files(&rig, files, FILES_MAX), 0);
 }
 
-#define FULL(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define FULL(test) cmocka_unit_test_setup_teardown(test, setup_calls, teardown_calls)
 
 int main(void)
 {

@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The player, run in this process: what is recorded and what comes back are the same. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <fcntl.h>
 
 #define FILES_MAX 16
 
-static struct rig rig;
 static char files[FILES_MAX][SEGMENT_NAME_BYTES];
-
-/* WEIR_LONG=1: the thousand. */
-#define ROUND_TRIP (getenv("WEIR_LONG") != NULL ? 1000 : 40)
-
-static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
-
-static int setup(void **state)
-{
-	rig_init(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_close(&rig);
-	return 0;
-}
 
 static struct weir_format record(const struct weir_format *format, uint32_t frames, const char *more)
 {
@@ -281,24 +263,22 @@ static void what_is_no_recording_is_refused_by_name(void **state)
 	assert_fails("x", ",\"tempo\":1", "tempo");
 }
 
-#define PLAYER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PLAYER(pictures_come_back_with_every_byte),
-		PLAYER(pictures_come_back_with_every_byte_by_plain_reads),
-		PLAYER(packets_come_back_with_every_byte),
-		PLAYER(files_of_a_directory_are_one_stream),
-		PLAYER(seeking_goes_to_the_picture),
-		PLAYER(seeking_in_packets_goes_to_the_key_frame_before),
-		PLAYER(command_seeks_while_it_plays),
-		PLAYER(loop_begins_again),
-		PLAYER(pace_is_kept),
-		PLAYER(another_format_is_another_ring),
-		PLAYER(ring_is_renewed_between_two_frames),
-		PLAYER(raw_file_of_given_geometry_is_played),
-		PLAYER(what_is_no_recording_is_refused_by_name),
+		WITH_RIG(pictures_come_back_with_every_byte),
+		WITH_RIG(pictures_come_back_with_every_byte_by_plain_reads),
+		WITH_RIG(packets_come_back_with_every_byte),
+		WITH_RIG(files_of_a_directory_are_one_stream),
+		WITH_RIG(seeking_goes_to_the_picture),
+		WITH_RIG(seeking_in_packets_goes_to_the_key_frame_before),
+		WITH_RIG(command_seeks_while_it_plays),
+		WITH_RIG(loop_begins_again),
+		WITH_RIG(pace_is_kept),
+		WITH_RIG(another_format_is_another_ring),
+		WITH_RIG(ring_is_renewed_between_two_frames),
+		WITH_RIG(raw_file_of_given_geometry_is_played),
+		WITH_RIG(what_is_no_recording_is_refused_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

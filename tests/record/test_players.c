@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What other programs make of the files: GStreamer's matroskademux, mkvinfo and ffprobe. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define FRAMES 60
 
-static struct rig rig;
 static char file[1][SEGMENT_NAME_BYTES], output[1 << 16], path[256];
-
-static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
-
-static int setup(void **state)
-{
-	rig_init(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_close(&rig);
-	return 0;
-}
 
 static void record(uint32_t pixel, uint32_t width, uint32_t height)
 {
@@ -35,17 +20,6 @@ static void record(uint32_t pixel, uint32_t width, uint32_t height)
 	rig_stop(&rig);
 	assert_int_equal(rig_files(&rig, file, 1), 1);
 	rig_path(&rig, file[0], path);
-}
-
-static int count(const char *text, const char *part)
-{
-	int n = 0;
-
-	while ((text = strstr(text, part)) != NULL) {
-		text += strlen(part);
-		n++;
-	}
-	return n;
 }
 
 #define ASSERT_HAS(text, part)                                                                                         \
@@ -185,16 +159,14 @@ static void file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster(voi
 	recording_close(&recording);
 }
 
-#define PLAYERS(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PLAYERS(gstreamer_plays_what_is_recorded),
-		PLAYERS(ffprobe_counts_frames_and_knows_times_and_geometry),
-		PLAYERS(mkvinfo_finds_nothing_wrong),
-		PLAYERS(seeking_works),
-		PLAYERS(file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster),
+		WITH_RIG(gstreamer_plays_what_is_recorded),
+		WITH_RIG(ffprobe_counts_frames_and_knows_times_and_geometry),
+		WITH_RIG(mkvinfo_finds_nothing_wrong),
+		WITH_RIG(seeking_works),
+		WITH_RIG(file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

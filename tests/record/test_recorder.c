@@ -1,32 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The recorder, run in this process: what it writes is compared with what was published, byte by byte. */
-#include "rig.h"
+#include "fixture.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "../holdings.h"
+
 #define FILES_MAX 64
 
-static struct rig rig;
 static char files[FILES_MAX][SEGMENT_NAME_BYTES];
-
-/* WEIR_LONG=1: the thousand. */
-#define ROUND_TRIP (getenv("WEIR_LONG") != NULL ? 1000 : 40)
-
-static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
-
-static int setup(void **state)
-{
-	rig_init(&rig);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_close(&rig);
-	return 0;
-}
 
 static void round_trip(const struct weir_format *format, uint32_t frames, const char *more)
 {
@@ -91,17 +74,6 @@ static char *index_text(void)
 	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
 	fclose(file);
 	return text;
-}
-
-static int count(const char *text, const char *part)
-{
-	int n = 0;
-
-	while ((text = strstr(text, part)) != NULL) {
-		text += strlen(part);
-		n++;
-	}
-	return n;
 }
 
 static void files_end_by_time_and_each_is_in_the_index(void **state)
@@ -234,28 +206,6 @@ static void second_recorder_of_a_name_is_refused(void **state)
 	weir_back_local_free(&other);
 }
 
-static long resident_kib(void)
-{
-	long pages = 0, resident = 0;
-	FILE *file = fopen("/proc/self/statm", "r");
-
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%ld %ld", &pages, &resident), 2);
-	fclose(file);
-	return resident * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
-static int open_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(directory) != NULL)
-		n++;
-	closedir(directory);
-	return n;
-}
-
 /* WEIR_LONG=1: 1,000 files, of an hour and seven minutes in all. */
 static void nothing_grows_with_the_number_of_files(void **state)
 {
@@ -271,13 +221,13 @@ static void nothing_grows_with_the_number_of_files(void **state)
 			continue;
 		RIG_UNTIL(&rig, rig_ask(&rig)->files >= i);
 		early_kib = resident_kib();
-		early_fds = open_fds();
+		early_fds = count_fds();
 	}
 	weir_writer_end(rig.writer);
 	RIG_UNTIL(&rig, rig_ask(&rig)->committed == 100 * files_wanted);
 	late_kib = resident_kib();
-	assert_in_range(open_fds(), early_fds - 4, early_fds + 4); /* files being completed */
-#ifndef __SANITIZE_ADDRESS__					   /* which keeps what is freed */
+	assert_in_range(count_fds(), early_fds - 4, early_fds + 4); /* files being completed */
+#ifndef __SANITIZE_ADDRESS__					    /* which keeps what is freed */
 	assert_true(late_kib - early_kib < 1024);
 #endif
 	rig_stop(&rig);
@@ -371,25 +321,23 @@ static void pictures_before_an_event_come_from_memory(void **state)
 	assert_int_equal(last, 50);
 }
 
-#define RECORDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RECORDER(raw_frames_are_recorded_with_every_byte_by_io_uring),
-		RECORDER(raw_frames_are_recorded_with_every_byte_by_plain_writes),
-		RECORDER(packets_are_recorded_with_every_byte),
-		RECORDER(packets_are_recorded_with_every_byte_by_plain_writes),
-		RECORDER(files_end_by_time_and_each_is_in_the_index),
-		RECORDER(files_of_packets_begin_with_a_key_frame),
-		RECORDER(quota_deletes_the_oldest_and_is_kept_all_the_time),
-		RECORDER(files_of_a_dead_recorder_are_trimmed_and_entered),
-		RECORDER(nothing_grows_with_the_number_of_files),
-		RECORDER(second_recorder_of_a_name_is_refused),
-		RECORDER(what_the_ring_dropped_is_counted),
-		RECORDER(packets_before_the_first_key_frame_are_counted),
-		RECORDER(events_are_recorded_from_before_until_after),
-		RECORDER(pictures_before_an_event_come_from_memory),
+		WITH_RIG(raw_frames_are_recorded_with_every_byte_by_io_uring),
+		WITH_RIG(raw_frames_are_recorded_with_every_byte_by_plain_writes),
+		WITH_RIG(packets_are_recorded_with_every_byte),
+		WITH_RIG(packets_are_recorded_with_every_byte_by_plain_writes),
+		WITH_RIG(files_end_by_time_and_each_is_in_the_index),
+		WITH_RIG(files_of_packets_begin_with_a_key_frame),
+		WITH_RIG(quota_deletes_the_oldest_and_is_kept_all_the_time),
+		WITH_RIG(files_of_a_dead_recorder_are_trimmed_and_entered),
+		WITH_RIG(nothing_grows_with_the_number_of_files),
+		WITH_RIG(second_recorder_of_a_name_is_refused),
+		WITH_RIG(what_the_ring_dropped_is_counted),
+		WITH_RIG(packets_before_the_first_key_frame_are_counted),
+		WITH_RIG(events_are_recorded_from_before_until_after),
+		WITH_RIG(pictures_before_an_event_come_from_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
