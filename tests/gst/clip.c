@@ -115,3 +115,16 @@ void clip_make(const char *path, const char *encoder, unsigned count)
 	gst_object_unref(pipeline);
 	g_free(description);
 }
+
+int clip_setup(void **state)
+{
+	clip_make(clip_path("h264.mp4"), "openh264enc ! h264parse ! mp4mux", 60);
+	clip_make(clip_path("jpeg.avi"), "jpegenc ! avimux", 60);
+	return 0;
+}
+
+int clip_teardown(void **state)
+{
+	clip_remove_dir();
+	return 0;
+}

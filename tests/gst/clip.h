@@ -26,4 +26,8 @@ const char *clip_dir(void);
 const char *clip_path(const char *name);
 void clip_remove_dir(void);
 
+/* Setup and teardown of a group of tests that play h264.mp4 and jpeg.avi, 60 frames each. */
+int clip_setup(void **state);
+int clip_teardown(void **state);
+
 #endif

@@ -226,12 +226,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it),
 		cmocka_unit_test(memory_outlives_the_sink),
 	};
-	int failed;
 
 	gst_init(&argc, &argv);
-	clip_make(clip_path("h264.mp4"), "openh264enc ! h264parse ! mp4mux", 60);
-	clip_make(clip_path("jpeg.avi"), "jpegenc ! avimux", 60);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	clip_remove_dir();
-	return failed;
+	return cmocka_run_group_tests(tests, clip_setup, clip_teardown);
 }

@@ -189,12 +189,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(flush_ends_a_wait_and_frames_go_on_after_it),
 		cmocka_unit_test(a_lossy_sink_drops_and_counts_when_no_slot_is_free),
 	};
-	int failed;
 
 	gst_init(&argc, &argv);
-	clip_make(clip_path("h264.mp4"), "openh264enc ! h264parse ! mp4mux", 60);
-	clip_make(clip_path("jpeg.avi"), "jpegenc ! avimux", 60);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	clip_remove_dir();
-	return failed;
+	return cmocka_run_group_tests(tests, clip_setup, clip_teardown);
 }
