@@ -353,7 +353,8 @@ int cluster_put(struct segment *segment, struct item *item)
 		cluster->frames++;
 		return 0;
 	}
-	matroska_put_packet(&cluster->packets, &item->frame, relative_ms);
+	matroska_put_packet(&cluster->packets, &item->frame,
+		segment->codec.intra || (item->frame.flags & WEIR_FRAME_KEY) != 0, relative_ms);
 	cluster->bytes = cluster->packets.size;
 	cluster->frames++;
 	segment->config.release(segment->config.data, item);

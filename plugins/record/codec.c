@@ -37,8 +37,7 @@ static const struct {
 	{ "video/mpeg", "mpegversion=(int)1", "V_MPEG1" },
 };
 
-/* The text behind "name=(type)" in a caps string, or NULL. */
-static const char *caps_field(const char *caps, const char *name)
+const char *codec_field(const char *caps, const char *name)
 {
 	const size_t length = strlen(name);
 
@@ -53,6 +52,13 @@ static const char *caps_field(const char *caps, const char *name)
 	return NULL;
 }
 
+bool codec_field_is(const char *caps, const char *name, const char *value)
+{
+	const char *text = codec_field(caps, name);
+
+	return text != NULL && strcspn(text, ", ;") == strlen(value) && strncmp(text, value, strlen(value)) == 0;
+}
+
 static int digit(char c)
 {
 	return isdigit((unsigned char)c)    ? c - '0'
@@ -60,22 +66,21 @@ static int digit(char c)
 					    : -1;
 }
 
-static int read_private(struct codec *codec, const char *caps)
+int codec_read_private(struct codec *codec, const char *hex)
 {
-	const char *text = caps_field(caps, "codec_data");
-
-	for (; text != NULL && digit(text[0]) >= 0 && digit(text[1]) >= 0; text += 2) {
+	codec->private_bytes = 0;
+	for (; hex != NULL && digit(hex[0]) >= 0 && digit(hex[1]) >= 0; hex += 2) {
 		if (codec->private_bytes == CODEC_PRIVATE_MAX)
 			return -EPROTO;
-		codec->private[codec->private_bytes++] = (uint8_t)(digit(text[0]) << 4 | digit(text[1]));
+		codec->private[codec->private_bytes++] = (uint8_t)(digit(hex[0]) << 4 | digit(hex[1]));
 	}
 	return 0;
 }
 
 static void read_size(struct codec *codec, const char *caps)
 {
-	const char *width = caps_field(caps, "width"), *height = caps_field(caps, "height");
-	const char *rate = caps_field(caps, "framerate");
+	const char *width = codec_field(caps, "width"), *height = codec_field(caps, "height");
+	const char *rate = codec_field(caps, "framerate");
 
 	if (codec->width == 0 && width != NULL && height != NULL) {
 		codec->width = (uint32_t)strtoul(width, NULL, 10);
@@ -90,14 +95,31 @@ static int from_caps(struct codec *codec, const char *caps)
 {
 	const size_t type_bytes = strcspn(caps, ", ;");
 
+	if (strncmp(caps, "audio/", 6) == 0)
+		return codec_from_audio(codec, caps);
 	for (size_t i = 0; i < sizeof(encoded) / sizeof(encoded[0]); i++)
 		if (strlen(encoded[i].caps) == type_bytes && strncmp(caps, encoded[i].caps, type_bytes) == 0 &&
 			(encoded[i].field == NULL || strstr(caps, encoded[i].field) != NULL))
 			codec->id = encoded[i].id;
 	if (codec->id == NULL)
 		return -ENOTSUP;
+	codec->intra = strncmp(caps, "image/", 6) == 0;
 	read_size(codec, caps);
-	return read_private(codec, caps);
+	return codec_read_private(codec, codec_field(caps, "codec_data"));
+}
+
+/* Pictures that enum weir_pixel has no name for, but GStreamer has one of four letters: that is their FourCC, too. */
+static int from_raw_caps(struct codec *codec, const char *caps)
+{
+	const char *name = codec_field(caps, "format");
+
+	if (strncmp(caps, "video/x-raw,", 12) != 0 || name == NULL || strcspn(name, ", ;") != sizeof(codec->fourcc))
+		return -ENOTSUP;
+	codec->id = "V_UNCOMPRESSED";
+	codec->intra = true;
+	memcpy(codec->fourcc, name, sizeof(codec->fourcc));
+	read_size(codec, caps);
+	return 0;
 }
 
 int codec_from_format(struct codec *codec, const struct weir_format *format)
@@ -111,16 +133,30 @@ int codec_from_format(struct codec *codec, const struct weir_format *format)
 	codec->height = format->height;
 	codec->rate_num = format->rate_num;
 	codec->rate_den = format->rate_den;
-	if (format->kind == WEIR_KIND_ENCODED)
-		return from_caps(codec, format->caps);
+	codec->why = format->caps[0] != '\0' ? "there is no rule how Matroska holds it here"
+					     : "its caps are not known, or too long for the format of a ring";
+	if (format->kind == WEIR_KIND_OTHER)
+		return from_raw_caps(codec, format->caps);
 	if (format->kind != WEIR_KIND_VIDEO)
-		return -ENOTSUP;
+		return from_caps(codec, format->caps);
 	for (size_t i = 0; i < sizeof(raw) / sizeof(raw[0]); i++) {
 		if (raw[i].pixel != format->pixel)
 			continue;
 		codec->id = "V_UNCOMPRESSED";
+		codec->intra = true;
 		memcpy(codec->fourcc, raw[i].fourcc, sizeof(codec->fourcc));
 		return 0;
 	}
 	return -ENOTSUP;
+}
+
+int64_t codec_frame_ns(const struct codec *codec, const struct weir_frame *frame)
+{
+	if (frame->duration_ns > 0)
+		return frame->duration_ns;
+	if (codec->sample_bytes > 0)
+		return INT64_C(1000000000) * (frame->size_bytes / codec->sample_bytes) / codec->sample_rate;
+	if (codec->channels == 0 && codec->rate_num > 0)
+		return INT64_C(1000000000) * codec->rate_den / codec->rate_num;
+	return 0;
 }

@@ -195,6 +195,7 @@ static void time_text(int64_t ns, char text[24])
 int index_add_segment(struct index *index, const struct weir_format *format, const struct segment_stats *segment,
 	uint64_t dropped, bool recovered)
 {
+	static const char *const kinds[] = { "", "video", "encoded", "audio", "other" };
 	const bool raw = format->kind == WEIR_KIND_VIDEO;
 	char line[LINE_BYTES], file[SEGMENT_NAME_BYTES * 2], media[64], start[40] = "null", first[24], last[24];
 	int size;
@@ -210,9 +211,9 @@ int index_add_segment(struct index *index, const struct weir_format *format, con
 		"{\"v\":1,\"type\":\"segment\",\"file\":%s,\"kind\":\"%s\",\"format\":\"%s\",\"width\":%" PRIu32
 		",\"height\":%" PRIu32 ",\"frames\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"dropped\":%" PRIu64
 		",\"start\":%s,\"first_pts_ns\":%s,\"last_pts_ns\":%s,\"duration_ns\":%" PRId64 ",\"complete\":%s}\n",
-		file, raw ? "video" : "encoded", raw ? weir_pixel_name(format->pixel) : media, format->width,
-		format->height, segment->committed_frames, segment->committed_bytes, dropped, start, first, last,
-		segment->span_ns, recovered || segment->error < 0 ? "false" : "true");
+		file, kinds[format->kind], raw ? weir_pixel_name(format->pixel) : media, format->width, format->height,
+		segment->committed_frames, segment->committed_bytes, dropped, start, first, last, segment->span_ns,
+		recovered || segment->error < 0 ? "false" : "true");
 	return add_line(index, line, size);
 }
 

@@ -50,17 +50,10 @@ static void put_info(struct ebml *ebml, const struct matroska_head *config)
 	ebml_end(ebml, info);
 }
 
-static void put_track(struct ebml *ebml, const struct codec *codec)
+static void put_video(struct ebml *ebml, const struct codec *codec)
 {
-	size_t tracks = ebml_begin(ebml, MATROSKA_ID_TRACKS), track = ebml_begin(ebml, 0xae), video;
+	size_t video;
 
-	ebml_put_uint(ebml, 0xd7, MATROSKA_TRACK);
-	ebml_put_uint(ebml, 0x73c5, MATROSKA_TRACK); /* TrackUID */
-	ebml_put_uint(ebml, 0x83, 1);		     /* TrackType: video */
-	ebml_put_uint(ebml, 0x9c, 0);		     /* FlagLacing */
-	ebml_put_string(ebml, 0x86, codec->id);
-	if (codec->private_bytes > 0)
-		ebml_put_bytes(ebml, 0x63a2, codec->private, codec->private_bytes);
 	if (codec->rate_num > 0 && codec->rate_den > 0)
 		ebml_put_uint(ebml, 0x23e383, UINT64_C(1000000000) * codec->rate_den / codec->rate_num);
 	video = ebml_begin(ebml, 0xe0);
@@ -69,6 +62,39 @@ static void put_track(struct ebml *ebml, const struct codec *codec)
 	if (codec->fourcc[0] != 0)
 		ebml_put_bytes(ebml, 0x2eb524, codec->fourcc, sizeof(codec->fourcc)); /* UncompressedFourCC */
 	ebml_end(ebml, video);
+}
+
+static void put_audio(struct ebml *ebml, const struct codec *codec)
+{
+	size_t audio;
+
+	if (codec->delay_ns > 0)
+		ebml_put_uint(ebml, 0x56aa, codec->delay_ns); /* CodecDelay */
+	if (codec->preroll_ns > 0)
+		ebml_put_uint(ebml, 0x56bb, codec->preroll_ns); /* SeekPreRoll */
+	audio = ebml_begin(ebml, 0xe1);
+	ebml_put_float(ebml, 0xb5, codec->sample_rate);
+	ebml_put_uint(ebml, 0x9f, codec->channels);
+	if (codec->sample_bits > 0)
+		ebml_put_uint(ebml, 0x6264, codec->sample_bits);
+	ebml_end(ebml, audio);
+}
+
+static void put_track(struct ebml *ebml, const struct codec *codec)
+{
+	size_t tracks = ebml_begin(ebml, MATROSKA_ID_TRACKS), track = ebml_begin(ebml, 0xae);
+
+	ebml_put_uint(ebml, 0xd7, MATROSKA_TRACK);
+	ebml_put_uint(ebml, 0x73c5, MATROSKA_TRACK);		/* TrackUID */
+	ebml_put_uint(ebml, 0x83, codec->channels > 0 ? 2 : 1); /* TrackType: audio, video */
+	ebml_put_uint(ebml, 0x9c, 0);				/* FlagLacing */
+	ebml_put_string(ebml, 0x86, codec->id);
+	if (codec->private_bytes > 0)
+		ebml_put_bytes(ebml, 0x63a2, codec->private, codec->private_bytes);
+	if (codec->channels > 0)
+		put_audio(ebml, codec);
+	else
+		put_video(ebml, codec);
 	ebml_end(ebml, track);
 	ebml_end(ebml, tracks);
 }
@@ -180,14 +206,14 @@ uint64_t matroska_packet_bytes(const struct weir_frame *frame)
 	return VOID_HEAD_BYTES + NOTE_FRAME_BYTES + frame->meta_bytes + BLOCK_HEAD_BYTES + (uint64_t)frame->size_bytes;
 }
 
-void matroska_put_packet(struct ebml *ebml, const struct weir_frame *frame, int16_t relative_ms)
+void matroska_put_packet(struct ebml *ebml, const struct weir_frame *frame, bool key, int16_t relative_ms)
 {
 	const size_t note_bytes = NOTE_FRAME_BYTES + frame->meta_bytes;
 
 	assert(matroska_packet_bytes(frame) <= ebml->room - ebml->size);
 	note_put_frame(ebml->bytes + ebml->size + VOID_HEAD_BYTES, note_bytes, frame);
 	ebml_put_void(ebml, VOID_HEAD_BYTES + note_bytes);
-	put_block_head(ebml, frame, (frame->flags & WEIR_FRAME_KEY) != 0, relative_ms);
+	put_block_head(ebml, frame, key, relative_ms);
 	memcpy(ebml->bytes + ebml->size, frame->data, frame->size_bytes);
 	ebml->size += frame->size_bytes;
 }

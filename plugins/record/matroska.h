@@ -3,8 +3,8 @@
 #define MATROSKA_H
 
 /* The layout of a recording, as bytes in buffers: no file is touched here. A recording is a Matroska file with one
- *video track in which everything that is written by itself begins on a page, so that it can be written past the page
- *cache:
+ * track, of video or audio. Everything that is written by itself begins on a page, so that it can be written past the
+ * page cache:
  *
  *	head     2 pages, EBML header to track; written again when the recording is complete
  *	cluster  a page of its own, or the first one of its packets. It is written last: until then there is a Void
@@ -73,7 +73,7 @@ uint32_t matroska_put_tail(uint8_t tail[MATROSKA_TAIL_MAX], const uint8_t *paylo
 uint64_t matroska_frame_bytes(uint32_t payload_bytes);
 
 /* A packet with its note, and the most that one takes. */
-void matroska_put_packet(struct ebml *ebml, const struct weir_frame *frame, int16_t relative_ms);
+void matroska_put_packet(struct ebml *ebml, const struct weir_frame *frame, bool key, int16_t relative_ms);
 uint64_t matroska_packet_bytes(const struct weir_frame *frame);
 
 struct matroska_cue {

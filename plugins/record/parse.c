@@ -126,6 +126,7 @@ int parse_packet(struct parse_packets *packets, struct weir_frame *frame)
 		if (note == NULL || note_get_frame(frame, note, note_bytes) < 0)
 			describe(frame, content, packets->cluster_ms);
 		packets->block_ms = packets->cluster_ms + (int16_t)(content[1] << 8 | content[2]);
+		packets->block_key = (content[3] & 0x80) != 0;
 		frame->size_bytes = (uint32_t)(element.size - BLOCK_HEAD_BYTES);
 		frame->data = content + BLOCK_HEAD_BYTES;
 		return 0;

@@ -27,7 +27,9 @@ int parse_frame_page(
 struct parse_packets {
 	const uint8_t *bytes;
 	size_t size, at;
-	int64_t cluster_ms, block_ms; /* block_ms: of the packet that was read last */
+	int64_t cluster_ms;
+	int64_t block_ms; /* of the packet that was read last, and whether it is a key frame as players see it */
+	bool block_key;
 };
 /* -ENODATA: that was all. frame->data points into the bytes. */
 int parse_packet(struct parse_packets *packets, struct weir_frame *frame);

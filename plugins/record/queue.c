@@ -78,7 +78,7 @@ void item_free_back(struct recorder *recorder, struct item *item)
 
 bool item_is_key(const struct recorder *recorder, const struct item *item)
 {
-	return recorder->format.kind == WEIR_KIND_VIDEO || (item->frame.flags & WEIR_FRAME_KEY) != 0;
+	return recorder->codec.intra || (item->frame.flags & WEIR_FRAME_KEY) != 0;
 }
 
 static const struct item *next_key(const struct recorder *recorder)

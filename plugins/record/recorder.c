@@ -141,7 +141,7 @@ static void forget_back(struct recorder *recorder, struct list *list)
 static bool is_same_stream(const struct weir_format *before, struct weir_format now)
 {
 	now.payload_bytes = before->payload_bytes;
-	return now.kind == WEIR_KIND_ENCODED && memcmp(before, &now, sizeof(now)) == 0;
+	return now.kind != WEIR_KIND_VIDEO && memcmp(before, &now, sizeof(now)) == 0;
 }
 
 static int begin_generation_back(struct recorder *recorder, const struct weir_message *message)
@@ -156,8 +156,10 @@ static int begin_generation_back(struct recorder *recorder, const struct weir_me
 	r = codec_from_format(&codec, &format);
 	if (r < 0) {
 		weir_log(WEIR_LOG_ERROR, "recorder", "cannot record %.100s: %s",
-			format.kind == WEIR_KIND_VIDEO ? "this picture format" : format.caps,
-			r == -ENOTSUP ? "there is no rule how Matroska holds it here" : strerror(-r));
+			format.kind == WEIR_KIND_VIDEO ? "this picture format"
+			: format.caps[0] != '\0'       ? format.caps
+						       : "this stream",
+			r == -ENOTSUP ? codec.why : strerror(-r));
 		return r;
 	}
 	/* A ring for larger packets may begin in the middle of a group of pictures, which belongs together. */

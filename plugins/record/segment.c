@@ -191,10 +191,7 @@ int segment_put(struct segment *segment, struct item *item)
 	segment->frames++;
 	segment->last_pts_ns = frame.pts_ns;
 	segment->last_wall_ns = frame.wall_ns;
-	if (frame.duration_ns > 0)
-		span_ns += frame.duration_ns;
-	else if (segment->codec.rate_num > 0)
-		span_ns += INT64_C(1000000000) * segment->codec.rate_den / segment->codec.rate_num;
+	span_ns += codec_frame_ns(&segment->codec, &frame);
 	if (span_ns > segment->span_ns)
 		segment->span_ns = span_ns;
 	return 0;

@@ -278,8 +278,7 @@ static int seek_packet(struct source *source, int64_t position_ns)
 			at = source->bytes != NULL ? source->packets.at : 0;
 			if (next_packet(source, &place) < 0 || source->cluster != cluster)
 				break;
-			if ((place.frame.flags & WEIR_FRAME_KEY) != 0 &&
-				(!found || source->packets.block_ms * MS <= position_ns)) {
+			if (source->packets.block_key && (!found || source->packets.block_ms * MS <= position_ns)) {
 				found = true;
 				here = source->packets;
 				here.at = at;

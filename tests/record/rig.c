@@ -60,6 +60,16 @@ struct weir_format rig_h264(void)
 	return format;
 }
 
+struct weir_format rig_sound(const char *caps, uint32_t bytes)
+{
+	struct weir_format format = { .kind = WEIR_KIND_ENCODED, .payload_bytes = bytes };
+
+	if (strncmp(caps, "audio/x-raw", 11) == 0)
+		format.kind = WEIR_KIND_AUDIO;
+	strcpy(format.caps, caps);
+	return format;
+}
+
 static void sink(void *data, const struct weir_message *message)
 {
 	struct rig *rig = data;
@@ -179,7 +189,7 @@ bool rig_is_filled(const uint8_t *bytes, size_t size, uint64_t sequence)
 
 uint32_t rig_size(const struct weir_format *format, uint64_t sequence)
 {
-	if (format->kind == WEIR_KIND_VIDEO)
+	if (format->kind != WEIR_KIND_ENCODED || strncmp(format->caps, "audio/", 6) == 0)
 		return format->payload_bytes;
 	return (uint32_t)(1 + sequence * 7919 % 20000);
 }
@@ -201,6 +211,8 @@ bool rig_try_publish(struct rig *rig)
 		return false;
 	frame.size_bytes = rig_size(format, sequence);
 	rig_fill(payload, frame.size_bytes, sequence);
+	if (rig->packet != NULL)
+		memcpy(payload, rig->packet, frame.size_bytes);
 	frame.pts_ns = (int64_t)(sequence - 1) * 40000000 + 123; /* not whole milliseconds */
 	frame.duration_ns = 40000000;
 	frame.dts_ns = frame.pts_ns;

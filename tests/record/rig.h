@@ -39,6 +39,7 @@ struct rig {
 	struct weir_back *back;
 	uint32_t end;
 	uint64_t published;
+	const uint8_t *packet;		  /* what all packets are, if not of the test's own bytes */
 	struct weir_record_status status; /* the last one that was told */
 	uint32_t told;
 	/* of a player */
@@ -57,6 +58,8 @@ void rig_close(struct rig *rig);
 
 struct weir_format rig_raw(uint32_t pixel, uint32_t width, uint32_t height);
 struct weir_format rig_h264(void);
+/* Sound: 40 ms in a frame of so many bytes. */
+struct weir_format rig_sound(const char *caps, uint32_t bytes);
 
 /* A ring of this format, read by a recorder with these further arguments (",…" or ""). */
 void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more);

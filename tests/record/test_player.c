@@ -76,6 +76,27 @@ static void packets_come_back_with_every_byte(void **state)
 	round_trip(&format, 1000, "", ",\"lossless\":true");
 }
 
+static void sound_comes_back_with_every_byte(void **state)
+{
+	struct weir_format format =
+		rig_sound("audio/x-raw, format=(string)S16LE, layout=(string)interleaved, rate=(int)48000, "
+			  "channels=(int)2, channel-mask=(bitmask)0x3",
+			7680);
+
+	round_trip(&format, 200, ",\"segment_s\":1", ",\"lossless\":true");
+}
+
+/* Each of its packets can be decoded, whatever its flags say. */
+static void seeking_in_sound_goes_to_the_packet(void **state)
+{
+	struct weir_format format = rig_sound("audio/x-opus, rate=(int)48000, channels=(int)2", 100);
+
+	record(&format, 100, ",\"segment_s\":1");
+	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":2.6");
+	rig_give_ring(&rig);
+	assert_plays(&format, 66, 100);
+}
+
 static void files_of_a_directory_are_one_stream(void **state)
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
@@ -269,6 +290,8 @@ int main(void)
 		WITH_RIG(pictures_come_back_with_every_byte),
 		WITH_RIG(pictures_come_back_with_every_byte_by_plain_reads),
 		WITH_RIG(packets_come_back_with_every_byte),
+		WITH_RIG(sound_comes_back_with_every_byte),
+		WITH_RIG(seeking_in_sound_goes_to_the_packet),
 		WITH_RIG(files_of_a_directory_are_one_stream),
 		WITH_RIG(seeking_goes_to_the_picture),
 		WITH_RIG(seeking_in_packets_goes_to_the_key_frame_before),

@@ -26,6 +26,10 @@
  * Its policy: lossless or drop-oldest, with async_io, and max_held 8 or more: so many frames are on their way to the
  * disk at a time. Give it time to complete its file: stop_ns 10 s.
  *
+ * What it can hold: raw pictures; those that enum weir_pixel has no name for are copied on their way, as is all below;
+ * H.264, H.265, VP8, VP9, AV1, JPEG, MPEG-1, 2 and 4; samples (U8, S16, S24, S32, F32LE, F64LE, interleaved), Opus, bare
+ * AAC, MP3. Another stream ends the recorder, and its log says why.
+ *
  * A recording can be told from other Matroska files by the text WEIRFMT1 in its first 8 KiB, which is followed by its
  * kind (enum weir_kind, 4 bytes, little endian).
  *
