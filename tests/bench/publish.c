@@ -2,13 +2,10 @@
 /* What a frame costs its writer when nobody needs to be woken: claim and publish, in a loop without a pause. */
 #include "rig.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../seccomp.h"
 #include "layout.h"
 #include "ring.h"
 
@@ -67,16 +64,13 @@ static int dirty_back(void *context, uint32_t parties)
 static int forbid_calls_back(void)
 {
 	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		FILTER_CALL,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		FILTER_ALLOW,
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	};
-	struct sock_fprog program = { .len = COUNT_OF(filter), .filter = filter };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		return bench_fail("seccomp is not to be had here");
-	return 0;
+	return FILTER(filter) < 0 ? bench_fail("seccomp is not to be had here") : 0;
 }
 
 /* Lives only if it makes no system call. */

@@ -7,21 +7,19 @@
 #include "ring_fixture.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/socket.h>
 
+#include "../seccomp.h"
 #include "handover.h"
 
 static char folder[] = "/tmp/weir-socket-XXXXXX";
@@ -192,22 +190,17 @@ static inline int obey_arguments(int argc, char **argv)
 {
 	bool none = argc > 1 && strcmp(argv[1], "--no-pidfd") == 0;
 	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		FILTER_CALL,
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, none ? __NR_pidfd_open : -1u, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_getsockopt, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])), /* the low half */
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 77, 0, 1),				    /* SO_PEERPIDFD */
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		FILTER_ALLOW,
 	};
-	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
 
-	if (argc < 2)
-		return 0;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0 ? -errno : 0;
+	return argc > 1 ? FILTER(filter) : 0;
 }
 
 #endif
