@@ -138,6 +138,27 @@ json_t *run_next(struct run *run, const char *type, const char *name, double wit
 	}
 }
 
+char *run_results(const struct run *run, const char *analyzer, const char *but)
+{
+	json_t *all = json_array(), *line;
+	char *text;
+	size_t i;
+
+	json_array_foreach(run->lines, i, line)
+	{
+		if (strcmp(text_of(line, "analyzer"), analyzer) != 0)
+			continue;
+		line = json_copy(line);
+		json_object_del(line, "age_ms");
+		if (but != NULL)
+			json_object_del(line, but);
+		json_array_append_new(all, line);
+	}
+	text = json_dumps(all, JSON_COMPACT);
+	json_decref(all);
+	return text;
+}
+
 void run_kill(struct run *run, int sig)
 {
 	run->begin_s = seconds();

@@ -59,6 +59,10 @@ void run_read(struct run *run, double for_s);
 /* Sends a signal to it, and counts end_s from now. */
 void run_kill(struct run *run, int sig);
 
+/* The results of one analyzer so far as text, without what depends on time, and without this key, unless NULL. The
+ * caller frees it. */
+char *run_results(const struct run *run, const char *analyzer, const char *but);
+
 /* Waits for its exit and checks that it took all its processes along. Returns the summary (borrowed), or NULL. */
 json_t *run_end(struct run *run, double within_s);
 void run_free(struct run *run);

@@ -58,26 +58,6 @@ static void lossless_delivers_every_frame_once_to_each_analyzer(void **state)
 	assert_true(number_of(json_object_get(summary, "wakeups"), "eventfd") >= 0);
 }
 
-/* The results of one analyzer as text, without what depends on time. */
-static char *results_of(const char *name)
-{
-	json_t *all = json_array(), *line;
-	char *text;
-	size_t i;
-
-	json_array_foreach(run.lines, i, line)
-	{
-		if (strcmp(text_of(line, "analyzer"), name) != 0)
-			continue;
-		line = json_copy(line);
-		json_object_del(line, "age_ms");
-		json_array_append_new(all, line);
-	}
-	text = json_dumps(all, JSON_COMPACT);
-	json_decref(all);
-	return text;
-}
-
 static void two_runs_give_the_same_results(void **state)
 {
 	char *first[2] = { NULL, NULL };
@@ -87,8 +67,8 @@ static void two_runs_give_the_same_results(void **state)
 
 		run_begin(&run, "--source", VTEST, "--lossless");
 		assert_non_null(run_end(&run, 60));
-		motion = results_of("motion");
-		brightness = results_of("brightness");
+		motion = run_results(&run, "motion", NULL);
+		brightness = run_results(&run, "brightness", NULL);
 		if (i == 0) {
 			first[0] = motion, first[1] = brightness;
 		} else {

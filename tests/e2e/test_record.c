@@ -67,30 +67,17 @@ static const char *file(void)
 	return path;
 }
 
-/* The results of a whole run as text, without what depends on time or place. */
+/* The results of a whole run as text, without what depends on time or place. The caller frees it. */
 static char *results(const char *const *args)
 {
-	json_t *all = json_array(), *line, *summary;
-	char *text;
-	size_t i;
+	json_t *summary;
 
 	run_begin_with(&run, NULL, args);
 	summary = run_end(&run, 60);
 	assert_non_null(summary);
 	assert_int_equal(exit_code(&run), 0);
 	assert_int_equal((int)number_of(summary, "frames_published"), FRAMES);
-	json_array_foreach(run.lines, i, line)
-	{
-		if (strcmp(text_of(line, "analyzer"), "motion") != 0)
-			continue;
-		line = json_copy(line);
-		json_object_del(line, "age_ms");
-		json_object_del(line, "source");
-		json_array_append_new(all, line);
-	}
-	text = json_dumps(all, JSON_COMPACT);
-	json_decref(all);
-	return text;
+	return run_results(&run, "motion", "source");
 }
 
 #define RESULTS(...) results((const char *const[]){ __VA_ARGS__, NULL })

@@ -183,17 +183,15 @@ const struct weir_format *rig_format(struct rig *rig, unsigned ring)
 	return weir_reader_format(rig->reader[ring]);
 }
 
-gchar *rig_error(struct rig *rig)
+gchar *rig_error(GstBus *bus)
 {
-	GstBus *bus = gst_element_get_bus(rig->pipeline);
 	GstMessage *message = gst_bus_timed_pop_filtered(bus, PATIENCE_NS, GST_MESSAGE_ERROR);
 	GError *error = NULL;
 	gchar *text;
 
-	gst_object_unref(bus);
 	assert_non_null(message);
 	gst_message_parse_error(message, &error, NULL);
-	text = g_strdup(error->message);
+	text = g_strdup_printf("%s %d: %s", g_quark_to_string(error->domain), error->code, error->message);
 	g_error_free(error);
 	gst_message_unref(message);
 	return text;

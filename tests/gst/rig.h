@@ -52,8 +52,8 @@ unsigned rig_drain(struct rig *rig, unsigned ring);
 struct weir_ring_stats rig_stats(struct rig *rig, unsigned ring);
 const struct weir_format *rig_format(struct rig *rig, unsigned ring);
 
-/* The text of the pipeline's error; the caller frees it. Fails the test after 20 s. */
-gchar *rig_error(struct rig *rig);
+/* The next error on a bus as "DOMAIN CODE: TEXT"; the caller frees it. Fails the test after 20 s. */
+gchar *rig_error(GstBus *bus);
 
 /* Sets the state to NULL and returns how long that took. */
 int64_t rig_stop_ns(struct rig *rig);

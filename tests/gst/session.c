@@ -111,6 +111,14 @@ void session_run(struct session *session, unsigned frames, unsigned events)
 	}
 }
 
+void session_run_to_failure(struct session *session, int status, const char *text)
+{
+	session_run(session, 0, 0);
+	if (session->status != status || strstr(session_text(session), text) == NULL)
+		fail_msg("%d (%s), not %d (%s)", session->status, session_text(session), status, text);
+	assert_int_equal(session->event[session->events - 1].state, WEIR_SOURCE_FAILED);
+}
+
 void session_run_for(struct session *session, int64_t time_ns)
 {
 	for (int64_t end_ns = now_ns() + time_ns; session->status == 0 && now_ns() < end_ns;)

@@ -44,6 +44,9 @@ void session_open(struct session *session, const char *args, ...) __attribute__(
  */
 void session_run(struct session *session, unsigned frames, unsigned events);
 
+/* Runs until the source has failed for good; fails the test unless that is its status, and this is in its last text. */
+void session_run_to_failure(struct session *session, int status, const char *text);
+
 void session_run_for(struct session *session, int64_t time_ns);
 
 /* Closes; fails if that takes a second. */

@@ -179,10 +179,7 @@ static void assert_fails(const char *source, int status, const char *text)
 	struct session session = { 0 };
 
 	session_open(&session, "{'source': '%s', 'lossless': true}", source);
-	session_run(&session, 0, 0);
-	if (session.status != status || strstr(session_text(&session), text) == NULL)
-		fail_msg("%s: %d (%s)", source, session.status, session_text(&session));
-	assert_int_equal(session.event[session.events - 1].state, WEIR_SOURCE_FAILED);
+	session_run_to_failure(&session, status, text);
 	assert_int_equal(session.frames, 0);
 	session_close(&session);
 }

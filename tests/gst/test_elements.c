@@ -7,23 +7,11 @@
 
 #include <gst/video/video.h>
 
+#include "rig.h"
+
 #define GRAY "video/x-raw,format=GRAY8,width=16,height=16,framerate=10/1"
 
 /* --- negotiation ------------------------------------------------------------------------------------------------ */
-
-static gchar *pop_error(GstBus *bus)
-{
-	GstMessage *message = gst_bus_timed_pop_filtered(bus, 10 * GST_SECOND, GST_MESSAGE_ERROR);
-	GError *error = NULL;
-	gchar *text;
-
-	assert_non_null(message);
-	gst_message_parse_error(message, &error, NULL);
-	text = g_strdup_printf("%s %d: %s", g_quark_to_string(error->domain), error->code, error->message);
-	g_error_free(error);
-	gst_message_unref(message);
-	return text;
-}
 
 /* The error of a pipeline that must not come to play; the caller frees it. */
 static gchar *error_of(const char *description)
@@ -33,7 +21,7 @@ static gchar *error_of(const char *description)
 	gchar *text;
 
 	gst_element_set_state(pipeline, GST_STATE_PLAYING);
-	text = pop_error(bus);
+	text = rig_error(bus);
 	gst_element_set_state(pipeline, GST_STATE_NULL);
 	gst_object_unref(bus);
 	gst_object_unref(pipeline);
@@ -77,7 +65,7 @@ static void memory_that_is_not_the_system_s_is_refused(void **state)
 	gst_element_set_bus(link.in->element, bus);
 	caps = gst_caps_from_string("video/x-raw(memory:DMABuf),format=NV12,width=16,height=16,framerate=10/1");
 	gst_harness_push_event(link.in, gst_event_new_caps(caps));
-	text = pop_error(bus);
+	text = rig_error(bus);
 	assert_non_null(strstr(text, "Only system memory"));
 	g_free(text);
 	gst_caps_unref(caps);

@@ -188,12 +188,15 @@ static void a_refused_ring_is_an_error_with_its_reason(void **state)
 {
 	struct rig rig = { .want_status = -ENOSPC };
 	gchar *text;
+	GstBus *bus;
 
 	rig_open(&rig, "videotestsrc ! video/x-raw,format=I420,width=64,height=48");
-	text = rig_error(&rig);
+	bus = gst_element_get_bus(rig.pipeline);
+	text = rig_error(bus);
 	assert_non_null(strstr(text, "64x48 I420"));
 	assert_non_null(strstr(text, "No space left"));
 	g_free(text);
+	gst_object_unref(bus);
 	rig_close(&rig);
 }
 
