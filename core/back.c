@@ -27,10 +27,10 @@ void back_fail(struct weir_back *back, const char *what, int status)
 	snprintf(back->why, sizeof(back->why), "%s: %s", what, strerror(-status));
 }
 
-void back_tell_exit(int events, int status, bool final, const char *text)
+void back_tell_exit(int events, int status, enum message_exit how, const char *text)
 {
 	struct weir_message message = {
-		.type = MESSAGE_EXIT, .id = final, .status = status, .size = (uint32_t)strlen(text), .data = text
+		.type = MESSAGE_EXIT, .id = how, .status = status, .size = (uint32_t)strlen(text), .data = text
 	};
 
 	message_send_wait(events, &message, clock_ns() + SEND_NS);
@@ -213,7 +213,7 @@ const struct weir_format *weir_back_input_format(const struct weir_back *back, u
 
 void weir_back_beat(struct weir_back *back)
 {
-	atomic_fetch_add_explicit(&back->page->turns, 1, memory_order_relaxed);
+	page_beat_back(back->page);
 }
 
 void weir_back_work(struct weir_back *back, bool busy)
@@ -298,6 +298,6 @@ int back_run(const struct weir_backend *backend, const struct back_config *confi
 		run(&back);
 		back_leave(&back);
 	}
-	back_tell_exit(config->events, back.status, false, back.why);
+	back_tell_exit(config->events, back.status, MESSAGE_EXIT_ENDED, back.why);
 	return back.status;
 }

@@ -63,8 +63,8 @@ struct weir_back {
 /* Enters, runs and leaves. Returns the status with which the process ends: 0 or -errno; the frontend knows it then. */
 int back_run(const struct weir_backend *backend, const struct back_config *config);
 
-/* Tells the frontend why this process ends. final: starting it again makes no sense. */
-void back_tell_exit(int events, int status, bool final, const char *text);
+/* Tells the frontend why this process ends. */
+void back_tell_exit(int events, int status, enum message_exit how, const char *text);
 
 /* --- between back.c, turn.c, inputs.c and local.c --- */
 

@@ -10,7 +10,10 @@ struct child_start {
 	int fd[ZYGOTE_FDS_MAX];
 };
 
-/* All of a child's life, from fork to exit. */
+/* All of a child's life, from fork to exit; or to the exec that begins it again. */
 _Noreturn void child_run_back(const struct child_start *start);
+
+/* And from there on, in weir_init(). Returns if this descriptor holds no order. */
+void child_resume_back(int order_fd, int frontend);
 
 #endif

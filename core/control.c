@@ -47,7 +47,8 @@ static void take_text(char *text, size_t room, const void *data, size_t size)
 static int take_exit(struct weir_child *child, const struct weir_message *message)
 {
 	child->exit_seen = true;
-	child->exit_final = message->id != 0;
+	child->exit_unbegun = message->id != MESSAGE_EXIT_ENDED;
+	child->exit_final = message->id == MESSAGE_EXIT_NEVER_STARTS;
 	if (!child->guilty && message->size > 0) {
 		child->exit_told = true;
 		take_text(child->reason, sizeof(child->reason), message->data, message->size);

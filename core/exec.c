@@ -13,6 +13,10 @@
 
 #define ZYGOTE_SOCKET 3
 
+/* The program finds in its environment what it is to be, and in weir_init() becomes that; it gets no arguments. This is
+ * what its variables hold. */
+#define ENTRY_FORMAT "%d:%d" /* descriptor, frontend's pid */
+
 /* Our environment and one more entry; only the array is new. */
 static char **extend_environment(char *entry)
 {
@@ -47,7 +51,7 @@ static int spawn_self(pid_t *pid, int socket, char **env)
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 	posix_spawnattr_setsigmask(&attributes, &none);
-	r = -posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, env);
+	r = -posix_spawn(pid, ZYGOTE_PROGRAM, &actions, &attributes, argv, env);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return r;
@@ -60,7 +64,7 @@ int zygote_exec(int *socket, pid_t *pid)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	snprintf(entry, sizeof(entry), ZYGOTE_ENV "=%d:%d", ZYGOTE_SOCKET, getpid());
+	snprintf(entry, sizeof(entry), ZYGOTE_ENV "=" ENTRY_FORMAT, ZYGOTE_SOCKET, getpid());
 	env = extend_environment(entry);
 	r = env != NULL ? spawn_self(pid, pair[1], env) : -ENOMEM;
 	free(env);
@@ -70,4 +74,25 @@ int zygote_exec(int *socket, pid_t *pid)
 	else
 		*socket = pair[0];
 	return r;
+}
+
+int zygote_exec_child_back(int order_fd, int frontend)
+{
+	char *argv[] = { program_invocation_name, NULL }, entry[64];
+
+	snprintf(entry, sizeof(entry), ENTRY_FORMAT, order_fd, frontend);
+	if (setenv(ZYGOTE_ORDER_ENV, entry, 1) == 0)
+		execv(ZYGOTE_PROGRAM, argv);
+	return -errno;
+}
+
+int zygote_inherited(const char *variable, int *frontend)
+{
+	const char *value = getenv(variable);
+	int fd = -1;
+
+	if (value == NULL || sscanf(value, ENTRY_FORMAT, &fd, frontend) != 2)
+		return -1;
+	unsetenv(variable);
+	return fd;
 }

@@ -82,6 +82,7 @@ struct weir_child {
 	bool recycled;		    /* it was told to stop, to be started again */
 	bool exit_seen;		    /* the child has said that it ends */
 	bool exit_told, exit_final; /* and why, in reason */
+	bool exit_unbegun;	    /* and that its backend has not begun */
 	bool guilty;		    /* we kill it for what reason says */
 	char reason[CHILD_REASON_BYTES];
 	struct weir_end end; /* with guilty: what we kill it for; after its death: how it ended */

@@ -47,9 +47,10 @@ static int fill(struct weir_child_config *filled, const struct weir_child_config
 	set_default(&made.period_ns, PERIOD_NS);
 	if (made.intensity == 0)
 		made.intensity = INTENSITY;
-	if (made.restart > WEIR_RESTART_TEMPORARY || made.intensity > SUPERVISE_INTENSITY_MAX || made.ready_ns < 0 ||
-		made.stop_ns < 0 || made.term_ns < 0 || made.period_ns < 0 || made.hang_ns < 0 || made.recycle_ns < 0 ||
-		made.limits.oom_score_adj < -1000 || made.limits.oom_score_adj > 1000)
+	if (made.restart > WEIR_RESTART_TEMPORARY || made.spawn > WEIR_SPAWN_EXEC ||
+		made.intensity > SUPERVISE_INTENSITY_MAX || made.ready_ns < 0 || made.stop_ns < 0 || made.term_ns < 0 ||
+		made.period_ns < 0 || made.hang_ns < 0 || made.recycle_ns < 0 || made.limits.oom_score_adj < -1000 ||
+		made.limits.oom_score_adj > 1000)
 		return -EINVAL;
 	*filled = made;
 	return 0;

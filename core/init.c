@@ -15,6 +15,7 @@
 
 #include <weir/log.h>
 
+#include "child.h"
 #include "clock.h"
 #include "death.h"
 #include "fds.h"
@@ -45,19 +46,17 @@ static int refuse(int status, const char *format, const char *detail)
 	return status;
 }
 
-/* The socket that a zygote made by exec was given, or -1. */
-static int inherited_socket(void)
+/* What the program is executed again for, does not return. */
+static void become_back(void)
 {
-	const char *value = getenv(ZYGOTE_ENV);
-	int socket = -1, parent = -1, type = 0;
+	int frontend, type = 0, fd = zygote_inherited(ZYGOTE_ENV, &frontend);
 	socklen_t size = sizeof(type);
 
-	if (value == NULL || sscanf(value, "%d:%d", &socket, &parent) != 2)
-		return -1;
-	unsetenv(ZYGOTE_ENV);
-	if (parent != getppid() || getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_SEQPACKET)
-		return -1;
-	return socket;
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET)
+		zygote_run_back(fd, frontend, &own.config);
+	fd = zygote_inherited(ZYGOTE_ORDER_ENV, &frontend);
+	if (fd >= 0)
+		child_resume_back(fd, frontend);
 }
 
 /* Takes over the pair's first end. */
@@ -105,7 +104,7 @@ static void fill_standard_fds(void)
 int weir_init(const struct weir_init_config *config)
 {
 	char threads[ZYGOTE_TEXT_BYTES - 128];
-	int r, socket;
+	int r;
 
 	if (own.initialised)
 		return 0;
@@ -115,9 +114,7 @@ int weir_init(const struct weir_init_config *config)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is to fail like one on a full disk */
 	fill_standard_fds();
-	socket = inherited_socket();
-	if (socket >= 0)
-		zygote_run_back(socket, getppid(), &own.config);
+	become_back();
 	r = threads_check_single(threads, sizeof(threads));
 	if (r < 0)
 		return refuse(r, "weir_init() must come before any thread, but there are: %s", threads);

@@ -23,10 +23,16 @@ enum message_type {
 	/* backend to frontend */
 	MESSAGE_READY = 48,			  /* enter() succeeded */
 	MESSAGE_REPLY = 49,			  /* to the call with this id */
-	MESSAGE_EXIT = 50,			  /* will exit; status; data: why, as text */
+	MESSAGE_EXIT = 50,			  /* will exit; id: enum message_exit; status; data: why, as text */
 	MESSAGE_WANT_RING = WEIR_EVENT_WANT_RING, /* data: struct message_want */
 	MESSAGE_DRAINED = 52,			  /* has closed a ring; data: struct message_input */
 	MESSAGE_END_TAKEN = 53, /* its command() has seen WEIR_COMMAND_END; data: struct message_input */
+};
+
+enum message_exit {
+	MESSAGE_EXIT_ENDED = 0,
+	MESSAGE_EXIT_NEVER_STARTS = 1, /* its backend was not begun, and never will be */
+	MESSAGE_EXIT_NO_START = 2,     /* the same; the next time it may be */
 };
 
 struct message_input {

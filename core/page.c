@@ -52,3 +52,8 @@ int page_map_back(struct page **page, int fd)
 	*page = mapped;
 	return 0;
 }
+
+void page_beat_back(struct page *page)
+{
+	atomic_fetch_add_explicit(&page->turns, 1, memory_order_relaxed);
+}

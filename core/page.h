@@ -12,7 +12,7 @@
 #define PAGE_MARK "weir-page-%d-"
 
 struct page {
-	_Atomic uint64_t turns;	   /* counts what the main loop has finished */
+	_Atomic uint64_t turns;	   /* counts what the main loop has finished; 0: nothing of ours runs in it yet */
 	_Atomic uint64_t work;	   /* of other threads: counts up by 2; the lowest bit is set while they are busy */
 	_Atomic uint64_t frames;   /* read from inputs */
 	_Atomic uint64_t position; /* in its input; 0: unknown */
@@ -24,5 +24,8 @@ void page_free(const struct page **page);
 
 /* In the child. The descriptor stays the caller's. 0 or -errno. */
 int page_map_back(struct page **page, int fd);
+
+/* It makes progress. */
+void page_beat_back(struct page *page);
 
 #endif

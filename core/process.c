@@ -58,6 +58,8 @@ static struct weir_end end_of(const struct weir_child *child, const siginfo_t *i
 		return child->end;
 	if (info->si_pid == 0)
 		return (struct weir_end){ 0 };
+	if (child->exit_unbegun && info->si_code == CLD_EXITED)
+		return (struct weir_end){ .kind = WEIR_END_START };
 	if (info->si_status == SIGKILL && info->si_code != CLD_EXITED && cgroup_was_short(&child->cgroup))
 		return (struct weir_end){ .kind = WEIR_END_MEMORY };
 	return (struct weir_end){
@@ -82,6 +84,16 @@ static void describe_end(const struct weir_child *child, const siginfo_t *info, 
 		snprintf(text, size, "stopped");
 	else
 		snprintf(text, size, "exit status %d", info->si_status);
+}
+
+/* An exec'd child that never came to weir_init(): its program has something else in front of that. */
+static void describe_exec(const struct weir_child *child, char *text, size_t size)
+{
+	size_t length = strlen(text);
+
+	if (child->config.spawn == WEIR_SPAWN_EXEC && !child->exit_seen && !child->stop_wanted &&
+		atomic_load_explicit(&child->page->turns, memory_order_relaxed) == 0)
+		snprintf(text + length, size - length, ", before it came to weir_init()");
 }
 
 /* It has died of itself: does it always die there? */
@@ -163,6 +175,7 @@ void process_look(void *data)
 	success = info.si_code == CLD_EXITED && info.si_status == 0;
 	child->end = end_of(child, &info);
 	describe_end(child, &info, reason, sizeof(reason));
+	describe_exec(child, reason, sizeof(reason));
 	final = child->exit_final || (!success && is_poisoned(child, position, reason));
 	process_release(child);
 	orphans_expect(child->frontend, pid);
@@ -264,8 +277,8 @@ static void set_deadline(struct weir_child *child, uint32_t actions)
 
 static void begin_life(struct weir_child *child)
 {
-	child->exit_seen = child->exit_told = child->exit_final = child->guilty = child->stop_wanted = child->recycled =
-		false;
+	child->exit_seen = child->exit_told = child->exit_final = child->exit_unbegun = child->guilty =
+		child->stop_wanted = child->recycled = false;
 	child->reason[0] = '\0';
 	child->spawn_wanted = true;
 	frontend_kick(child->frontend);

@@ -58,6 +58,7 @@ static void fill_order(struct zygote_order *order, const struct weir_child *chil
 	snprintf(order->backend, sizeof(order->backend), "%s", child->backend);
 	snprintf(order->args, sizeof(order->args), "%s", child->args);
 	order->is_worker = child->is_worker;
+	order->spawn = child->config.spawn;
 	order->limits = child->config.limits;
 	order->poisons = child->poisons;
 	memcpy(order->poison, child->poison, sizeof(order->poison));

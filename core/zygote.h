@@ -15,6 +15,7 @@
 
 #define ZYGOTE_ENV	  "WEIR_ZYGOTE" /* in the environment of a zygote made by exec: the number of its socket */
 #define ZYGOTE_CHILD_ENV  "WEIR_CHILD"	/* in that of a child: the frontend's pid, a point, the number of the life */
+#define ZYGOTE_ORDER_ENV  "WEIR_ORDER"	/* in that of a child made by exec, until weir_init() */
 #define ZYGOTE_TEXT_BYTES 512
 #define ZYGOTE_NAME_BYTES 64
 #define ZYGOTE_PATH_BYTES 4096
@@ -41,6 +42,7 @@ struct zygote_order {
 	uint64_t poison[ZYGOTE_POISON_MAX];
 	struct weir_limits limits;
 	uint32_t is_worker; /* of a pool */
+	uint32_t spawn;	    /* enum weir_spawn */
 	char name[ZYGOTE_NAME_BYTES];
 	char backend[ZYGOTE_PATH_BYTES];
 	char args[ZYGOTE_ARGS_BYTES]; /* only its used part travels */
@@ -78,8 +80,19 @@ bool zygote_is_given_up(void);
 int zygote_revive(void);
 void zygote_kill(void);
 
-/* Starts this program again, as a zygote (exec.c). 0, with our end of its socket; or -errno. */
+/* --- the program, executed again (exec.c) --- */
+
+#define ZYGOTE_PROGRAM "/proc/self/exe"
+
+/* Starts it as a zygote. 0, with our end of its socket; or -errno. */
 int zygote_exec(int *socket, pid_t *pid);
+
+/* Becomes it, as a child that finds its order behind this descriptor. Only returns -errno. */
+int zygote_exec_child_back(int order_fd, int frontend);
+
+/* In the program that was executed: the descriptor that this variable names, or -1: it is not there. *frontend: who has
+ * started us, if that is still our parent. Takes the variable out of the environment. */
+int zygote_inherited(const char *variable, int *frontend);
 
 /* A number for an order, and for the life that begins with it; never the same again: an answer may come late. */
 uint32_t zygote_next_id(void);

@@ -199,6 +199,30 @@ static inline int is_gone(int pid)
 	return end == NULL || end[2] == 'Z' || end[2] == 'X';
 }
 
+static inline int find_zygote(void)
+{
+	char path[64], comm[32];
+	FILE *children;
+	int pid, found = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	children = fopen(path, "re");
+	assert_non_null(children);
+	while (fscanf(children, "%d", &pid) == 1) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		file = fopen(path, "re");
+		if (file == NULL)
+			continue;
+		if (fgets(comm, sizeof(comm), file) != NULL && strcmp(comm, "zygote\n") == 0)
+			found = pid;
+		fclose(file);
+	}
+	fclose(children);
+	return found;
+}
+
 /* main() of a program that runs its tests with these backends. */
 static inline int run_with(int (*run)(void), const struct weir_backend *const *backends)
 {

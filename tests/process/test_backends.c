@@ -2,6 +2,7 @@
 #include "test_backends.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -100,6 +102,9 @@ static int tell_facts_back(struct weir_back *back, const struct weir_message *me
 	facts.files_limit = limit.rlim_cur;
 	facts.oom_score_adj = read_number_back("/proc/self/oom_score_adj");
 	prctl(PR_GET_NAME, facts.comm, 0, 0, 0);
+	facts.libc = (uintptr_t)dlsym(RTLD_DEFAULT, "getpid");
+	facts.stack = (uintptr_t)&facts;
+	memcpy(facts.cookie, (const void *)(uintptr_t)getauxval(AT_RANDOM), sizeof(facts.cookie));
 	fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
 	got = read(fd, facts.cmdline, sizeof(facts.cmdline) - 1);
 	facts.cmdline[got > 0 ? got : 0] = '\0';

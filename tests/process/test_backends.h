@@ -47,6 +47,8 @@ struct facts {
 	int pid, parent, group, fds, blocked, core_limit, oom_score_adj, wrong_cpus;
 	uint64_t address_limit, file_limit, cpu_limit, files_limit;
 	char comm[16], cmdline[256];
+	uint64_t libc, stack; /* where they are */
+	uint8_t cookie[16];   /* of which the stack's is made */
 };
 
 extern const struct weir_backend *const test_backends[];

@@ -2,29 +2,8 @@
 #include "../holdings.h"
 #include "obedient.h"
 
-static int find_zygote(void)
-{
-	char path[64], comm[32];
-	FILE *children;
-	int pid, found = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	children = fopen(path, "re");
-	assert_non_null(children);
-	while (fscanf(children, "%d", &pid) == 1) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		file = fopen(path, "re");
-		if (file == NULL)
-			continue;
-		if (fgets(comm, sizeof(comm), file) != NULL && strcmp(comm, "zygote\n") == 0)
-			found = pid;
-		fclose(file);
-	}
-	fclose(children);
-	return found;
-}
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 static void terminal_signals_do_not_reach_the_zygote(void **state)
 {
@@ -112,6 +91,26 @@ static void stopped_zygote_delays_nobody(void **state)
 	UNTIL(fixture, count_children() == 3);
 }
 
+/* It would run the whole program once more, with nobody to control it. */
+static void zygote_whose_frontend_is_dead_becomes_no_frontend(void **state)
+{
+	int pair[2], status, pid;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(pair[1], 3);
+		setenv("WEIR_ZYGOTE", "3:1", 1); /* we are not process 1 */
+		alarm(PATIENCE_S);
+		execl("/proc/self/exe", "test_zygote", NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -120,6 +119,7 @@ static int run(void)
 		WITH_FRONTEND(stopped_zygote_is_replaced),
 		WITH_FRONTEND(zygote_can_die_again_and_again),
 		WITH_FRONTEND(stopped_zygote_delays_nobody),
+		cmocka_unit_test(zygote_whose_frontend_is_dead_becomes_no_frontend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

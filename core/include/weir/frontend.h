@@ -27,8 +27,9 @@ struct weir_init_config {
  * Ignores SIGPIPE and SIGXFSZ, opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
  * subreaper: orphaned descendants become its children. (Of those, Weir kills and reaps what belonged to a dead child,
  * and reaps any other that has been dead for 5 s: wait for children of your own before that.) If the zygote dies the
- * program is started again as one (/proc/self/exe); there weir_init() does not return. If it is process 1, that stays
- * behind to forward signals and to reap, and the program goes on as its child. Blocks for one fork. */
+ * program is started again as one (/proc/self/exe), as it is for WEIR_SPAWN_EXEC; there weir_init() does not return. If
+ * it is process 1, that stays behind to forward signals and to reap, and the program goes on as its child. Blocks for
+ * one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
@@ -53,6 +54,16 @@ enum weir_restart {
 	WEIR_RESTART_TEMPORARY = 2, /* never */
 };
 
+enum weir_spawn {
+	/* Forked from the zygote, with what is preloaded there. All such children have the same addresses and the same
+	 * stack cookie: who takes one over knows those of the others. */
+	WEIR_SPAWN_FORK = 0,
+	/* The program is executed again, without arguments, and becomes the child in weir_init(): with a layout of its
+	 * own. That takes 2 ms more, and loads again what was preloaded (a decoder's first picture: 85 ms, not 22).
+	 * The same children come of it as long as weir_init() is first in main() and gets the same backends. */
+	WEIR_SPAWN_EXEC = 1,
+};
+
 /* 0: none, or as inherited. */
 struct weir_limits {
 	uint64_t memory_bytes;	/* of its own, without rings; over it: ended with WEIR_END_MEMORY */
@@ -69,6 +80,7 @@ struct weir_child_config {
 	const char *backend; /* required; a name in weir_init_config.backends, or a plugin "gst/decoder", or a path */
 	const char *args;    /* for enter(); up to 32 KiB; never shown in ps or logs */
 	uint32_t restart;    /* enum weir_restart */
+	uint32_t spawn;	     /* enum weir_spawn */
 	struct weir_group *group; /* or NULL: on its own */
 	int64_t ready_ns;	  /* deadline for enter(); default 10 s */
 	int64_t stop_ns,
