@@ -112,13 +112,22 @@ static int open_frontend(void)
 	return weir_frontend_create(&frontend, &(struct weir_frontend_config){ .event = on_event });
 }
 
-static int add(struct weir_child **child, const char *name, int64_t hang_ns)
+static int add_spawned(struct weir_child **child, const char *name, int64_t hang_ns, enum weir_spawn spawn)
 {
 	int r = weir_child_add(frontend, child,
-		&(struct weir_child_config){
-			.name = name, .backend = "drill", .hang_ns = hang_ns, .intensity = 64, .period_ns = 1 });
+		&(struct weir_child_config){ .name = name,
+			.backend = "drill",
+			.spawn = spawn,
+			.hang_ns = hang_ns,
+			.intensity = 64,
+			.period_ns = 1 });
 
 	return r < 0 ? r : await(*child, WEIR_CHILD_RUNNING);
+}
+
+static int add(struct weir_child **child, const char *name, int64_t hang_ns)
+{
+	return add_spawned(child, name, hang_ns, WEIR_SPAWN_FORK);
 }
 
 /* Out of the back-off. */
@@ -181,10 +190,12 @@ static const struct group death_group = { "death", "us", 20, 1, deaths, COUNT_OF
 
 /* --- spawns ------------------------------------------------------------------------------------------------------ */
 
-static int spawn(double *figure, uint32_t mib)
+enum spawn { SPAWN_FORK, SPAWN_GIB, SPAWN_EXEC };
+
+static int spawn(double *figure, uint32_t what)
 {
 	uint32_t times = bench_count(TIMES, 3);
-	size_t bytes = (size_t)mib << 20;
+	size_t bytes = what == SPAWN_GIB ? (size_t)1 << 30 : 0;
 	char *ballast =
 		bytes > 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
 	struct weir_child *child;
@@ -192,14 +203,14 @@ static int spawn(double *figure, uint32_t mib)
 	int r;
 
 	if (ballast == MAP_FAILED)
-		return bench_fail("no memory for %u MiB", mib);
+		return bench_fail("no memory for 1 GiB");
 	if (ballast != NULL) {
 		madvise(ballast, bytes, MADV_NOHUGEPAGE);
 		memset(ballast, 1, bytes);
 	}
 	r = open_frontend();
 	if (r == 0)
-		r = add(&child, "child", 0);
+		r = add_spawned(&child, "child", 0, what == SPAWN_EXEC ? WEIR_SPAWN_EXEC : WEIR_SPAWN_FORK);
 	for (uint32_t i = 0; r == 0 && i < times; i++) {
 		int64_t begin_ns;
 
@@ -219,10 +230,12 @@ static int spawn(double *figure, uint32_t mib)
 	return r;
 }
 
-static const struct contender spawns[] = { { "Weir, 0 GiB", spawn, 0 }, { "Weir, 1 GiB", spawn, 1024 } };
+static const struct contender spawns[] = { { "Weir, 0 GiB", spawn, SPAWN_FORK }, { "Weir, 1 GiB", spawn, SPAWN_GIB },
+	{ "Weir, by exec", spawn, SPAWN_EXEC } };
 static const struct row spawn_rows[] = {
 	{ "start of a child until it is ready", 0, NO_PEER },
 	{ "the same from a frontend of 1 GiB", 1, 0, .bar_ratio = 1.3 },
+	{ "the same by exec of the program", 2, 0 },
 };
 static const struct group spawn_group = { "spawn", "us", 20, 1, spawns, COUNT_OF(spawns), spawn_rows,
 	COUNT_OF(spawn_rows) };
@@ -345,7 +358,7 @@ static int await_frame(const struct weir_stream *stream, uint64_t generations)
 	return now_ns() < end_ns ? 0 : bench_fail("no frame");
 }
 
-static int decode(double *figure, uint32_t unused)
+static int decode(double *figure, uint32_t spawn_kind)
 {
 	struct weir_stream_config config = { .name = "clip" };
 	struct weir_stream_stats stats;
@@ -359,7 +372,8 @@ static int decode(double *figure, uint32_t unused)
 		r = open_frontend();
 	if (r == 0)
 		r = weir_child_add(frontend, &config.writer,
-			&(struct weir_child_config){ .name = "decoder", .backend = "gst/decoder", .args = args });
+			&(struct weir_child_config){
+				.name = "decoder", .backend = "gst/decoder", .args = args, .spawn = spawn_kind });
 	if (r == 0)
 		r = weir_stream_create(frontend, &stream, &config);
 	if (r == 0)
@@ -376,9 +390,12 @@ static int decode(double *figure, uint32_t unused)
 	return r;
 }
 
-static const struct contender decoders[] = { { "Weir", decode, 0 } };
-static const struct row decoder_rows[] = { { "decoder of H.264 killed: the next one's first frame", 0, NO_PEER,
-	.bar = 25 } };
+static const struct contender decoders[] = { { "Weir", decode, WEIR_SPAWN_FORK },
+	{ "by exec", decode, WEIR_SPAWN_EXEC } };
+static const struct row decoder_rows[] = {
+	{ "decoder of H.264 killed: the next one's first frame", 0, NO_PEER, .bar = 25 },
+	{ "the same by exec of the program", 1, 0 },
+};
 static const struct group decoder_group = { "decoder", "ms", 20, 1, decoders, COUNT_OF(decoders), decoder_rows,
 	COUNT_OF(decoder_rows) };
 
