@@ -78,7 +78,7 @@ static int make(struct recorder *recorder, struct file *file, const struct item 
 
 static int open_file(struct recorder *recorder, const struct item *first)
 {
-	struct file *file = calloc(1, sizeof(*file));
+	struct file *file = calloc(1, sizeof(*file)), **link;
 	int r;
 
 	if (file == NULL)
@@ -90,8 +90,9 @@ static int open_file(struct recorder *recorder, const struct item *first)
 		free(file);
 		return r;
 	}
-	file->next = recorder->files;
-	recorder->files = recorder->file = file;
+	for (link = &recorder->files; *link != NULL; link = &(*link)->next)
+		;
+	*link = recorder->file = file;
 	if (recorder->status.state != WEIR_RECORD_ACTIVE) {
 		recorder->status.state = WEIR_RECORD_ACTIVE;
 		recorder->status.text[0] = recorder->told[0] = '\0';
@@ -209,31 +210,32 @@ static void see_off_back(struct recorder *recorder, struct file *file, const str
 	recorder_tell_back(recorder);
 }
 
+/* In the order of their beginnings, which is that of the index: one that is complete waits for those before it. */
 void files_sweep_back(struct recorder *recorder)
 {
-	uint64_t committed = recorder->committed_before;
-	struct file **link = &recorder->files;
+	uint64_t committed = 0;
+	bool waits = false;
+	struct file *next;
 
-	while (*link != NULL) {
-		struct file *file = *link;
+	for (struct file *file = recorder->files; file != NULL; file = next) {
 		struct segment_stats stats;
 
+		next = file->next;
 		segment_stats(file->segment, &stats);
 		if (stats.error < 0 && file == recorder->file)
 			files_finish(recorder);
 		segment_stats(file->segment, &stats);
-		if (!stats.over) {
+		waits |= !stats.over;
+		if (waits) {
 			committed += stats.committed_frames;
-			link = &file->next;
 			continue;
 		}
-		assert(file != recorder->file);
-		*link = file->next;
+		assert(file != recorder->file && file == recorder->files);
+		recorder->files = next;
 		recorder->committed_before += stats.committed_frames;
-		committed += stats.committed_frames;
-		recorder->status.committed = committed;
+		recorder->status.committed = recorder->committed_before;
 		see_off_back(recorder, file, &stats);
 		free(file);
 	}
-	recorder->status.committed = committed;
+	recorder->status.committed = recorder->committed_before + committed;
 }

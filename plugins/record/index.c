@@ -28,28 +28,47 @@ bool index_has(const struct index *index, const char *file)
 }
 
 /* Of lines that are broken nothing is believed. */
-static int learn(struct index *index, const char *line, size_t *room)
+static int learn(char ***name, size_t *count, size_t *room, const char *line)
 {
 	json_t *object = json_loads(line, 0, NULL);
 	const char *type = NULL, *file = NULL;
 	int r = 0;
 
 	if (json_unpack(object, "{s:s, s:s}", "type", &type, "file", &file) == 0 && strcmp(type, "segment") == 0) {
-		if (index->count == *room) {
+		if (*count == *room) {
 			size_t more = *room * 2 + 64;
-			char **names = realloc(index->name, more * sizeof(*names));
+			char **names = realloc(*name, more * sizeof(*names));
 
 			if (names != NULL) {
-				index->name = names;
+				*name = names;
 				*room = more;
 			}
 		}
-		if (index->count < *room && (index->name[index->count] = strdup(file)) != NULL)
-			index->count++;
+		if (*count < *room && ((*name)[*count] = strdup(file)) != NULL)
+			(*count)++;
 		else
 			r = -ENOMEM;
 	}
 	json_decref(object);
+	return r;
+}
+
+int index_read(int directory_fd, const char *file, char ***name, size_t *count)
+{
+	int fd = openat(directory_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = 0;
+	FILE *from = fd >= 0 ? fdopen(fd, "r") : NULL;
+	size_t size = 0, room = 0;
+	char *line = NULL;
+
+	*name = NULL;
+	*count = 0;
+	while (from != NULL && r == 0 && getline(&line, &size, from) >= 0)
+		r = learn(name, count, &room, line);
+	free(line);
+	if (from != NULL)
+		fclose(from);
+	else if (fd >= 0)
+		close(fd);
 	return r;
 }
 
@@ -63,7 +82,7 @@ static int read_lines(struct index *index, int directory_fd, FILE *from, FILE *t
 	while (r == 0 && getline(&line, &size, from) >= 0) {
 		const size_t before = index->count;
 
-		r = learn(index, line, &room);
+		r = learn(&index->name, &index->count, &room, line);
 		if (index->count > before &&
 			faccessat(directory_fd, index->name[index->count - 1], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			fputs(line, to);

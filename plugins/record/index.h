@@ -22,6 +22,10 @@ int index_open(struct index *index, int directory_fd, const char *name);
 void index_close(struct index *index);
 bool index_has(const struct index *index, const char *file);
 
+/* The files that an index tells of, in its order, whether they are there or not. No index: none. The caller frees the
+ * names and the array. */
+int index_read(int directory_fd, const char *file, char ***name, size_t *count);
+
 /* The line is written whole or not at all. recovered: of a recorder that died; its times are not known. */
 int index_add_segment(struct index *index, const struct weir_format *format, const struct segment_stats *segment,
 	uint64_t dropped, bool recovered);

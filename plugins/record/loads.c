@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/timerfd.h>
 
-#define GAP_NS	(10 * SECOND_NS) /* a jump of times that is not waited for */
-#define DROP_NS (5 * SECOND_NS)
+#define GAP_NS	   (10 * SECOND_NS) /* a jump of times that is not waited for */
+#define REORDER_NS SECOND_NS	    /* packets are decoded in another order than they are shown */
+#define DROP_NS	   (5 * SECOND_NS)
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
@@ -61,8 +62,11 @@ static void read_picture(struct player *player, struct load *load)
 
 static int take_packet(struct player *player, struct load *load)
 {
-	if (load->place.frame.size_bytes > weir_writer_slot_bytes(player->writer))
+	if (load->place.frame.size_bytes > weir_writer_slot_bytes(player->writer)) {
+		player->packet_bytes = load->place.frame.size_bytes;
+		source_again(&player->source);
 		return -EMSGSIZE;
+	}
 	memcpy(load->payload, load->place.frame.data, load->place.frame.size_bytes);
 	if (load->place.frame.meta_bytes <= MATROSKA_PAGE)
 		memcpy(load->page, load->place.frame.meta, load->place.frame.meta_bytes);
@@ -98,24 +102,43 @@ int loads_begin_back(struct player *player)
 		return r;
 	}
 	player->loads++;
+	player->round++;
 	return 0;
 }
 
 /* --- publishing -------------------------------------------------------------------------------------------------- */
 
-/* When a frame is due, or 0: now. */
-static int64_t due_ns(struct player *player, int64_t pts_ns)
+/* Packets come in the order of their decoding. */
+static int64_t time_of(const struct player *player, const struct weir_frame *frame)
 {
-	const int64_t last_ns = player->last_pts_ns;
+	return player->format.kind != WEIR_KIND_VIDEO && frame->dts_ns != WEIR_TIME_NONE ? frame->dts_ns
+											 : frame->pts_ns;
+}
 
-	if (player->options.pace <= 0 || pts_ns == WEIR_TIME_NONE)
+/* Times go on from one file to the next unless another life of the recorder, or of its source, lies between. */
+static bool follows(const struct player *player, const struct place *place, int64_t ns)
+{
+	const int64_t ahead_ns = ns - player->last_ns;
+
+	return player->base_time_ns != WEIR_TIME_NONE && ahead_ns <= GAP_NS &&
+	       ahead_ns >= (place->first ? 0 : -REORDER_NS);
+}
+
+/* When a frame is due, or 0: now. */
+static int64_t due_ns(struct player *player, const struct place *place)
+{
+	const int64_t ns = time_of(player, &place->frame);
+
+	if (ns == WEIR_TIME_NONE)
 		return 0;
-	if (player->base_pts_ns == WEIR_TIME_NONE || last_ns == WEIR_TIME_NONE || pts_ns < last_ns - GAP_NS ||
-		pts_ns > last_ns + GAP_NS) {
+	if (!follows(player, place, ns)) {
+		player->discontinuity |= player->base_time_ns != WEIR_TIME_NONE;
 		player->base_ns = player_now_ns();
-		player->base_pts_ns = pts_ns;
+		player->base_time_ns = player->last_ns = ns;
 	}
-	return player->base_ns + (int64_t)((double)(pts_ns - player->base_pts_ns) / player->options.pace);
+	if (player->options.pace <= 0)
+		return 0;
+	return player->base_ns + (int64_t)((double)(ns - player->base_time_ns) / player->options.pace);
 }
 
 /* What was written down of it, if it can be believed. */
@@ -142,7 +165,8 @@ static int publish_back(struct player *player, struct load *load)
 	if (player->discontinuity)
 		frame.flags |= WEIR_FRAME_DISCONTINUITY;
 	player->discontinuity = false;
-	player->last_pts_ns = frame.pts_ns;
+	if (time_of(player, &frame) != WEIR_TIME_NONE)
+		player->last_ns = time_of(player, &frame);
 	return weir_writer_publish(player->writer, &frame, false);
 }
 
@@ -159,7 +183,7 @@ int loads_publish_back(struct player *player)
 		r = describe(player, load);
 	if (r < 0)
 		return r == -ENODATA || r == -EAGAIN ? -EPROTO : r;
-	due = due_ns(player, load->place.frame.pts_ns);
+	due = due_ns(player, &load->place);
 	if (due > player_now_ns()) {
 		struct itimerspec when = { .it_value = { .tv_sec = due / SECOND_NS, .tv_nsec = due % SECOND_NS } };
 

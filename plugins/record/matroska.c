@@ -46,7 +46,7 @@ static void put_info(struct ebml *ebml, const struct matroska_head *config)
 	if (config->wall_ns > 0)
 		ebml_put_uint(ebml, 0x4461, (uint64_t)(config->wall_ns - EPOCH_2001_NS)); /* DateUTC */
 	if (config->duration_ns > 0)
-		ebml_put_float(ebml, 0x4489, (double)config->duration_ns / MS);
+		ebml_put_float(ebml, MATROSKA_ID_DURATION, (double)config->duration_ns / MS);
 	ebml_end(ebml, info);
 }
 

@@ -142,7 +142,7 @@ static int fill_player(struct player_options *options, json_t *object, char *err
 {
 	const char *source = NULL, *engine = "auto";
 	int lossless = 0, loop = 0, slots = 0;
-	double pace = -1, start_s = 0;
+	double pace = INFINITY, start_s = 0; /* JSON has no infinity */
 	json_t *raw = NULL;
 	json_error_t why;
 
@@ -150,13 +150,14 @@ static int fill_player(struct player_options *options, json_t *object, char *err
 		    "engine", &engine, "lossless", &lossless, "loop", &loop, "slots", &slots, "pace", &pace, "start_s",
 		    &start_s, "raw", &raw) < 0)
 		return wrong(error, size, why.text);
-	if (source[0] == '\0' || slots < 0 || slots > WEIR_SLOTS_MAX || !within(start_s, 0, S_MAX) || pace > 1e6)
+	if (source[0] == '\0' || slots < 0 || slots > WEIR_SLOTS_MAX || !within(start_s, 0, S_MAX) ||
+		(pace != 0 && pace != INFINITY && !within(pace, 1e-3, 1e6)))
 		return wrong(error, size, "source is empty, or slots, pace or start_s is out of range");
 	options->lossless = lossless != 0;
 	options->loop = loop != 0;
 	options->slots = (uint32_t)slots;
 	options->start_ns = (int64_t)(start_s * NS);
-	options->pace = pace >= 0 ? pace : options->lossless ? 0 : 1;
+	options->pace = pace != INFINITY ? pace : options->lossless ? 0 : 1;
 	options->source = strdup(source);
 	if (options->source == NULL)
 		return -ENOMEM;

@@ -18,7 +18,25 @@ static int read_whole(struct ebml_element *element, const uint8_t *bytes, size_t
 	return element->size <= size - at - element->head_bytes ? 0 : -EPROTO;
 }
 
-int parse_head(struct weir_format *format, const uint8_t head[MATROSKA_HEAD_BYTES])
+static int64_t find_duration(const uint8_t *info, size_t size)
+{
+	struct ebml_element element;
+	uint64_t bits;
+	double ms;
+
+	for (size_t at = 0; at < size; at += element.head_bytes + (size_t)element.size) {
+		if (read_whole(&element, info, size, at) < 0)
+			return 0;
+		if (element.id != MATROSKA_ID_DURATION || element.size != sizeof(ms))
+			continue;
+		bits = ebml_uint(info + at + element.head_bytes, element.size);
+		memcpy(&ms, &bits, sizeof(ms));
+		return ms > 0 && ms < TIME_MS_MAX ? (int64_t)(ms * MS) : 0;
+	}
+	return 0;
+}
+
+int parse_head(struct weir_format *format, int64_t *duration_ns, const uint8_t head[MATROSKA_HEAD_BYTES])
 {
 	struct ebml_element element;
 	size_t at;
@@ -28,9 +46,12 @@ int parse_head(struct weir_format *format, const uint8_t head[MATROSKA_HEAD_BYTE
 	at = element.head_bytes + (size_t)element.size;
 	if (ebml_read(&element, head + at, MATROSKA_HEAD_BYTES - at) < 0 || element.id != MATROSKA_ID_SEGMENT)
 		return -EPROTO;
+	*duration_ns = 0;
 	for (at += element.head_bytes; at < MATROSKA_HEAD_BYTES; at += element.head_bytes + (size_t)element.size) {
 		if (read_whole(&element, head, MATROSKA_HEAD_BYTES, at) < 0)
 			return -EPROTO;
+		if (element.id == MATROSKA_ID_INFO)
+			*duration_ns = find_duration(head + at + element.head_bytes, (size_t)element.size);
 		if (element.id == EBML_ID_VOID &&
 			note_get_format(format, head + at + element.head_bytes, (size_t)element.size) == 0)
 			return 0;

@@ -7,7 +7,8 @@
 
 #include "matroska.h"
 
-int parse_head(struct weir_format *format, const uint8_t head[MATROSKA_HEAD_BYTES]);
+/* duration_ns is 0 if it is not told, as in a recording that was not completed. */
+int parse_head(struct weir_format *format, int64_t *duration_ns, const uint8_t head[MATROSKA_HEAD_BYTES]);
 
 struct parse_cluster {
 	uint64_t bytes; /* in all */

@@ -69,6 +69,9 @@ static int want_ring_back(struct player *player)
 	player->format = config.format;
 	if (config.format.kind != WEIR_KIND_VIDEO && config.format.payload_bytes == 0)
 		config.format.payload_bytes = 1 << 20;
+	if (config.format.payload_bytes < player->packet_bytes)
+		config.format.payload_bytes = player->packet_bytes;
+	player->packet_bytes = 0;
 	return weir_back_want_ring(player->back, &config);
 }
 
@@ -78,7 +81,8 @@ static void begin_again(struct player *player)
 {
 	player->file_over = false;
 	player->discontinuity = true;
-	player->base_pts_ns = WEIR_TIME_NONE;
+	player->base_time_ns = WEIR_TIME_NONE;
+	player->round = 0;
 }
 
 static void end_back(struct player *player)
@@ -107,7 +111,7 @@ static int turn_over_back(struct player *player)
 {
 	int r = source_next_file(&player->source);
 
-	if (r == -ENODATA && player->options.loop) {
+	if (r == -ENODATA && player->options.loop && player->round > 0) {
 		r = source_seek(&player->source, 0);
 		begin_again(player);
 	} else if (r == -ENODATA) {
@@ -127,7 +131,9 @@ static void broken_back(struct player *player, int status)
 	char text[200];
 
 	snprintf(text, sizeof(text), "%.120s: cannot be read further: %s",
-		player->source.path != NULL ? player->source.path[player->source.file] : "", strerror(-status));
+		player->source.file < player->source.files.count ? player->source.files.path[player->source.file]
+								 : player->options.source,
+		strerror(-status));
 	fail_back(player, text, status);
 }
 
@@ -147,6 +153,10 @@ static void play_back(struct player *player)
 			loaded = loads_begin_back(player);
 		else
 			loaded = player->loads == 0 ? turn_to_next_ring_back(player) : -EAGAIN;
+		if (loaded == -EMSGSIZE && player->packet_bytes > 0) {
+			player->renewing = true;
+			loaded = player->loads == 0 ? 0 : -EAGAIN;
+		}
 		if (loaded == -ENODATA && player->loads == 0)
 			loaded = turn_over_back(player);
 		else if (loaded == -ENODATA)
@@ -194,13 +204,16 @@ static void on_timer_back(struct weir_back *back, void *state, int fd)
 static int take_writer_back(struct player *player, const struct weir_message *message)
 {
 	int r = message->status;
+	char text[200];
 
 	if (r == 0)
 		r = weir_back_take_writer(player->back, &player->writer);
 	if (r == 0)
 		r = weir_back_watch(player->back, weir_writer_fd(player->writer), on_writer_back);
 	if (r < 0) {
-		weir_back_exit(player->back, r);
+		snprintf(text, sizeof(text), "%.120s: no ring for frames of %u bytes: %s", player->options.source,
+			player->format.payload_bytes, strerror(-r));
+		fail_back(player, text, r);
 		return 0;
 	}
 	memset(player->is_slot_known, 0, sizeof(player->is_slot_known));
@@ -314,11 +327,12 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 
 	player->back = back;
 	player->timer_fd = -1;
-	player->base_pts_ns = player->last_pts_ns = WEIR_TIME_NONE;
+	player->base_time_ns = WEIR_TIME_NONE;
 	player->source.recording.fd = player->source.recording.direct_fd = -1;
 	r = player_options_parse(&player->options, args, text, sizeof(text));
 	if (r == 0)
-		r = source_open(&player->source, &player->options, text, sizeof(text));
+		r = source_open(&player->source, player->options.source,
+			player->options.raw.kind != 0 ? &player->options.raw : NULL, text, sizeof(text));
 	if (r == 0 && player->options.start_ns > 0)
 		r = source_seek(&player->source, player->options.start_ns);
 	if (r < 0) {

@@ -8,6 +8,7 @@
 #include <weir/record.h>
 
 #include "engine.h"
+#include "options.h"
 #include "source.h"
 
 #define SECOND_NS INT64_C(1000000000)
@@ -37,11 +38,13 @@ struct player {
 	struct weir_format format;  /* of the writer's ring */
 	struct load load[LOADS];    /* a queue */
 	uint32_t first, loads;
+	uint32_t packet_bytes; /* a packet that the present ring has no room for; else 0 */
+	uint64_t round;	       /* frames since it began, or began again */
 	bool is_slot_known[WEIR_SLOTS_MAX], is_slot_fixed[WEIR_SLOTS_MAX];
 	bool is_armed, file_over, over, discontinuity, stopped, renewing;
 	int timer_fd;
-	int64_t base_ns, base_pts_ns, last_pts_ns,
-		drain_ns; /* base_pts_ns: WEIR_TIME_NONE: begins with the next frame */
+	/* base_time_ns: WEIR_TIME_NONE: begins with the next frame */
+	int64_t base_ns, base_time_ns, last_ns, drain_ns;
 };
 
 int64_t player_now_ns(void);

@@ -36,7 +36,7 @@ struct recorder {
 	struct list queue;  /* for the file */
 	struct list memory; /* what was before an event that may come */
 	struct file *file;  /* that takes frames now, or NULL */
-	struct file *files; /* all */
+	struct file *files; /* all, oldest first */
 	uint32_t kept;	    /* frames of the ring */
 	bool recording;	    /* of events: one is going on */
 	bool leaving;

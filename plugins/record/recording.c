@@ -81,6 +81,16 @@ static int scan(struct recording *recording)
 	return r;
 }
 
+/* Only a file that is complete has cues. */
+static bool is_complete(const struct recording *recording)
+{
+	struct ebml_element element;
+	uint8_t head[12];
+
+	return read_at(recording->fd, head, sizeof(head), recording->end) == 0 &&
+	       ebml_read(&element, head, sizeof(head)) == 0 && element.id == MATROSKA_ID_CUES;
+}
+
 static int open_both(struct recording *recording, int directory_fd, const char *name)
 {
 	struct stat status;
@@ -107,7 +117,7 @@ int recording_open(struct recording *recording, int directory_fd, const char *na
 	if (r == 0)
 		r = read_at(made.fd, head, sizeof(head), 0);
 	if (r == 0)
-		r = parse_head(&made.format, head);
+		r = parse_head(&made.format, &made.duration_ns, head);
 	if (r == 0 && made.format.kind == WEIR_KIND_VIDEO) {
 		made.frame_bytes = matroska_frame_bytes(made.format.payload_bytes);
 		r = made.format.payload_bytes > 0 ? 0 : -EPROTO;
@@ -118,6 +128,7 @@ int recording_open(struct recording *recording, int directory_fd, const char *na
 		recording_close(&made);
 		return r == -ENODATA ? -EPROTO : r;
 	}
+	made.complete = is_complete(&made);
 	*recording = made;
 	return 0;
 }
@@ -130,6 +141,19 @@ void recording_close(struct recording *recording)
 		close(recording->direct_fd);
 	free(recording->cluster);
 	*recording = (struct recording){ .fd = -1, .direct_fd = -1 };
+}
+
+int recording_frame_ms(const struct recording *recording, size_t i, uint32_t frame, int64_t *time_ms)
+{
+	const struct recording_cluster *cluster = &recording->cluster[i];
+	const uint64_t page = cluster->offset + MATROSKA_PAGE + frame * recording->frame_bytes;
+	uint8_t block[4]; /* the block's head ends the page: track, time, flags */
+	int r = read_at(recording->fd, block, sizeof(block), page + MATROSKA_PAGE - sizeof(block));
+
+	if (r < 0)
+		return r;
+	*time_ms = cluster->time_ms + (int16_t)(block[1] << 8 | block[2]);
+	return 0;
 }
 
 int recording_read_packets(const struct recording *recording, size_t i, struct parse_packets *packets, uint8_t **bytes)

@@ -20,6 +20,8 @@ struct recording {
 	int direct_fd; /* past it; the same where that is not possible */
 	struct weir_format format;
 	uint64_t file_bytes, end; /* end: of the last committed cluster */
+	bool complete;		  /* nothing can be missing behind it */
+	int64_t duration_ns;	  /* as the head tells it, or 0 */
 	uint64_t frame_bytes;	  /* of raw video: what each frame takes in the file */
 	struct recording_cluster *cluster;
 	size_t count;
@@ -29,6 +31,9 @@ struct recording {
  * is cut or broken is the end. */
 int recording_open(struct recording *recording, int directory_fd, const char *name);
 void recording_close(struct recording *recording);
+
+/* The time of a raw picture, relative to the file's first one. */
+int recording_frame_ms(const struct recording *recording, size_t cluster, uint32_t frame, int64_t *time_ms);
 
 /* Reads a cluster of packets whole. The caller frees *bytes. -EPROTO; -ENOMEM. */
 int recording_read_packets(

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "source.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,52 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <weir/log.h>
+
 #define NS INT64_C(1000000000)
 #define MS INT64_C(1000000)
 
+#define FRAME_MAX_NS (24 * 3600 * NS) /* a rate that says longer is none */
+
 /* --- files ------------------------------------------------------------------------------------------------------- */
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int add_path(struct source *source, const char *directory, const char *name)
-{
-	char **path = realloc(source->path, (source->count + 1) * sizeof(*path));
-
-	if (path == NULL)
-		return -ENOMEM;
-	source->path = path;
-	if (directory == NULL)
-		path[source->count] = strdup(name);
-	else if (asprintf(&path[source->count], "%s/%s", directory, name) < 0)
-		path[source->count] = NULL;
-	if (path[source->count] == NULL)
-		return -ENOMEM;
-	source->count++;
-	return 0;
-}
-
-static int list_directory(struct source *source, const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-	int r = 0;
-
-	if (directory == NULL)
-		return errno == ENOTDIR ? add_path(source, NULL, path) : -errno;
-	while (r == 0 && (entry = readdir(directory)) != NULL) {
-		const size_t length = strlen(entry->d_name);
-
-		if (length > 4 && strcmp(entry->d_name + length - 4, ".mkv") == 0)
-			r = add_path(source, path, entry->d_name);
-	}
-	closedir(directory);
-	if (r == 0 && source->count > 0)
-		qsort(source->path, source->count, sizeof(*source->path), by_name);
-	return r == 0 && source->count == 0 ? -ENOENT : r;
-}
 
 /* Whether a file can be read past the page cache at multiples of its frame's size. */
 static bool can_be_direct(int fd, uint32_t frame_bytes)
@@ -71,13 +32,20 @@ static bool can_be_direct(int fd, uint32_t frame_bytes)
 static int open_raw(struct source *source, const char *path)
 {
 	struct recording *recording = &source->recording;
+	const uint32_t frame_bytes = recording->format.payload_bytes;
 	struct stat status;
 
-	recording->fd = open(path, O_RDONLY | O_CLOEXEC);
+	recording->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (recording->fd < 0 || fstat(recording->fd, &status) < 0)
 		return -errno;
-	source->frames = (uint64_t)status.st_size / recording->format.payload_bytes;
-	source->is_direct = can_be_direct(recording->fd, recording->format.payload_bytes);
+	if (!S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	source->frames = (uint64_t)status.st_size / frame_bytes;
+	if (source->frames > 0 && (uint64_t)status.st_size % frame_bytes != 0)
+		weir_log(WEIR_LOG_WARNING, "recording",
+			"%s: %llu frames of %u bytes, and a rest: see whether format, width and height are right", path,
+			(unsigned long long)source->frames, frame_bytes);
+	source->is_direct = can_be_direct(recording->fd, frame_bytes);
 	if (source->is_direct)
 		recording->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
 	if (recording->direct_fd < 0)
@@ -85,10 +53,30 @@ static int open_raw(struct source *source, const char *path)
 	return source->frames > 0 ? 0 : -ENODATA;
 }
 
+/* Of what is odd with a file the log tells once, however often it is played. */
+static void tell(struct source *source, int status)
+{
+	const struct recording *recording = &source->recording;
+	const char *path = source->files.path[source->file];
+
+	if (source->file < source->told)
+		return;
+	source->told = source->file + 1;
+	if (status < 0)
+		weir_log(WEIR_LOG_WARNING, "recording", "%s: passed over: %s", path,
+			status == -EPROTO ? "this is no recording of Weir" : strerror(-status));
+	else if (!recording->complete)
+		weir_log(WEIR_LOG_WARNING, "recording",
+			"%s: it was not completed: it is played up to its last committed cluster, at %.3f s", path,
+			recording->count > 0 ? (double)recording->cluster[recording->count - 1].time_ms / 1000 : 0.);
+}
+
 static int open_file(struct source *source)
 {
-	const char *path = source->path[source->file];
+	const char *path = source->files.path[source->file];
+	int r;
 
+	source->is_new = true;
 	source->cluster = 0;
 	source->frame = 0;
 	free(source->bytes);
@@ -96,7 +84,22 @@ static int open_file(struct source *source)
 	if (source->is_raw)
 		return source->recording.fd >= 0 ? 0 : open_raw(source, path);
 	recording_close(&source->recording);
-	return recording_open(&source->recording, AT_FDCWD, path);
+	r = recording_open(&source->recording, AT_FDCWD, path);
+	if (r == 0 || source->files.is_directory)
+		tell(source, r);
+	return r;
+}
+
+/* This file or the first one behind it that can be opened. -ENODATA: there is none. */
+static int open_next(struct source *source)
+{
+	for (; source->file < source->files.count; source->file++) {
+		int r = open_file(source);
+
+		if (r == 0 || r == -ENOMEM || !source->files.is_directory)
+			return r;
+	}
+	return -ENODATA;
 }
 
 static int explain(const char *path, int status, char *error, size_t size)
@@ -105,22 +108,27 @@ static int explain(const char *path, int status, char *error, size_t size)
 		snprintf(error, size, "%s: this is no recording of Weir; other films are decoded, not replayed", path);
 	else if (status == -ENODATA)
 		snprintf(error, size, "%s: there is not one whole frame in it", path);
+	else if (status == -EINVAL)
+		snprintf(error, size, "%s: this is no file", path);
 	else
 		snprintf(error, size, "%s: %s", path, strerror(-status));
 	return status;
 }
 
-int source_open(struct source *source, const struct player_options *options, char *error, size_t size)
+int source_open(struct source *source, const char *path, const struct weir_format *raw, char *error, size_t size)
 {
 	int r;
 
-	*source = (struct source){ .recording = { .fd = -1, .direct_fd = -1 }, .is_raw = options->raw.kind != 0 };
-	source->recording.format = options->raw;
-	r = source->is_raw ? add_path(source, NULL, options->source) : list_directory(source, options->source);
+	*source = (struct source){ .recording = { .fd = -1, .direct_fd = -1 }, .is_raw = raw != NULL };
+	if (raw != NULL)
+		source->recording.format = *raw;
+	r = listing_read(&source->files, path);
+	if (r == 0 && raw != NULL && source->files.is_directory)
+		r = -EISDIR;
 	if (r == 0)
-		r = open_file(source);
+		r = open_next(source);
 	if (r < 0) {
-		explain(options->source, r, error, size);
+		explain(path, r, error, size);
 		source_close(source);
 	}
 	return r;
@@ -129,9 +137,7 @@ int source_open(struct source *source, const struct player_options *options, cha
 void source_close(struct source *source)
 {
 	recording_close(&source->recording);
-	for (size_t i = 0; i < source->count; i++)
-		free(source->path[i]);
-	free(source->path);
+	listing_finish(&source->files);
 	free(source->bytes);
 	*source = (struct source){ .recording = { .fd = -1, .direct_fd = -1 } };
 }
@@ -143,17 +149,17 @@ const struct weir_format *source_format(const struct source *source)
 
 int source_next_file(struct source *source)
 {
-	if (source->file + 1 >= source->count)
-		return -ENODATA;
 	source->file++;
-	return open_file(source);
+	return open_next(source);
 }
 
 /* --- frames ------------------------------------------------------------------------------------------------------ */
 
 static int64_t frame_ns(const struct weir_format *format)
 {
-	return format->rate_num > 0 ? NS * format->rate_den / format->rate_num : 0;
+	const int64_t ns = format->rate_num > 0 ? NS * format->rate_den / format->rate_num : 0;
+
+	return ns <= FRAME_MAX_NS ? ns : 0;
 }
 
 static int next_in_raw_file(struct source *source, struct place *place)
@@ -218,6 +224,7 @@ static int next_packet(struct source *source, struct place *place)
 			if (r < 0)
 				return r;
 		}
+		source->packet = source->packets.at;
 		r = parse_packet(&source->packets, &place->frame);
 		if (r != -ENODATA)
 			return r;
@@ -227,37 +234,82 @@ static int next_packet(struct source *source, struct place *place)
 	}
 }
 
+void source_again(struct source *source)
+{
+	if (source->bytes != NULL)
+		source->packets.at = source->packet;
+}
+
 int source_next(struct source *source, struct place *place)
 {
-	if (source->is_raw)
-		return next_in_raw_file(source, place);
-	return source->recording.format.kind == WEIR_KIND_VIDEO ? next_picture(source, place)
-								: next_packet(source, place);
+	int r = source->is_raw					   ? next_in_raw_file(source, place)
+		: source->recording.format.kind == WEIR_KIND_VIDEO ? next_picture(source, place)
+								   : next_packet(source, place);
+
+	if (r == 0) {
+		place->first = source->is_new;
+		source->is_new = false;
+	}
+	return r;
 }
 
 /* --- seeking ----------------------------------------------------------------------------------------------------- */
 
-/* As long as the last cluster says, and what its frames take. */
+static int64_t last_packet_ms(const struct recording *recording, size_t cluster)
+{
+	int64_t last_ms = recording->cluster[cluster].time_ms;
+	struct parse_packets packets;
+	struct weir_frame frame;
+	uint8_t *bytes;
+
+	if (recording_read_packets(recording, cluster, &packets, &bytes) < 0)
+		return last_ms;
+	while (parse_packet(&packets, &frame) == 0)
+		last_ms = packets.block_ms > last_ms ? packets.block_ms : last_ms;
+	free(bytes);
+	return last_ms;
+}
+
+/* As its head tells it; of one that was not completed, what its last frame tells. */
 static int64_t duration_ns(const struct source *source)
 {
 	const struct recording *recording = &source->recording;
 	const struct recording_cluster *last;
+	int64_t last_ms;
 
+	if (recording->complete && recording->duration_ns > 0)
+		return recording->duration_ns;
 	if (recording->count == 0)
 		return 0;
 	last = &recording->cluster[recording->count - 1];
-	return last->time_ms * MS + (last->frames > 0 ? last->frames * frame_ns(&recording->format) : NS);
+	last_ms = last->time_ms;
+	if (recording->format.kind != WEIR_KIND_VIDEO)
+		last_ms = last_packet_ms(recording, recording->count - 1);
+	else if (last->frames > 0)
+		(void)!recording_frame_ms(recording, recording->count - 1, last->frames - 1, &last_ms);
+	return last_ms * MS + frame_ns(&recording->format);
 }
 
-static void seek_picture(struct source *source, int64_t position_ns)
+/* The last one that is not later, however many were dropped before it. */
+static int seek_picture(struct source *source, int64_t position_ns)
 {
-	const struct recording_cluster *cluster = &source->recording.cluster[source->cluster];
-	const int64_t step_ns = frame_ns(source_format(source)), into_ns = position_ns - cluster->time_ms * MS;
+	const struct recording *recording = &source->recording;
+	uint32_t first = 0, end = recording->cluster[source->cluster].frames;
 
-	if (step_ns > 0 && into_ns > 0)
-		source->frame = (uint64_t)(into_ns / step_ns);
-	if (source->frame >= cluster->frames)
-		source->frame = cluster->frames - 1;
+	while (end - first > 1) {
+		const uint32_t middle = first + (end - first) / 2;
+		int64_t ms;
+		int r = recording_frame_ms(recording, source->cluster, middle, &ms);
+
+		if (r < 0)
+			return r;
+		if (ms * MS <= position_ns)
+			first = middle;
+		else
+			end = middle;
+	}
+	source->frame = first;
+	return 0;
 }
 
 /* The last key frame of the present cluster that is not later than this, or one of an earlier cluster. Times in a file
@@ -303,7 +355,7 @@ int source_seek(struct source *source, int64_t position_ns)
 	int r;
 
 	source->file = 0;
-	r = open_file(source);
+	r = open_next(source);
 	if (r < 0)
 		return r;
 	if (source->is_raw) {
@@ -313,11 +365,20 @@ int source_seek(struct source *source, int64_t position_ns)
 		source->frame = frame < source->frames ? frame : source->frames - 1;
 		return 0;
 	}
-	while (position_ns >= duration_ns(source) && source->file + 1 < source->count) {
+	while (position_ns >= duration_ns(source) && source->file + 1 < source->files.count) {
+		const size_t file = source->file;
+
 		position_ns -= duration_ns(source);
 		r = source_next_file(source);
+		if (r == -ENODATA) { /* none behind it can be opened */
+			source->file = file;
+			r = open_file(source);
+			position_ns = INT64_MAX;
+		}
 		if (r < 0)
 			return r;
+		if (position_ns == INT64_MAX)
+			break;
 	}
 	if (recording->count == 0)
 		return 0;
@@ -326,6 +387,5 @@ int source_seek(struct source *source, int64_t position_ns)
 		source->cluster++;
 	if (recording->format.kind != WEIR_KIND_VIDEO)
 		return seek_packet(source, position_ns);
-	seek_picture(source, position_ns);
-	return 0;
+	return seek_picture(source, position_ns);
 }

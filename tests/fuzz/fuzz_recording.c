@@ -26,18 +26,19 @@ static void read_head(struct fuzz_input *input)
 {
 	uint8_t *head = malloc(MATROSKA_HEAD_BYTES);
 	struct weir_format format, read;
+	int64_t duration_ns;
 	struct codec codec = { .id = "V_UNCOMPRESSED", .width = 64, .height = 48 };
 
 	weir_format_video(&format, WEIR_PIXEL_NV12, 64, 48);
 	FUZZ_CHECK(matroska_put_head(head, &(struct matroska_head){ .format = &format, .codec = &codec }) == 0);
-	FUZZ_CHECK(parse_head(&read, head) == 0 && memcmp(&read, &format, sizeof(format)) == 0);
+	FUZZ_CHECK(parse_head(&read, &duration_ns, head) == 0 && memcmp(&read, &format, sizeof(format)) == 0);
 	while (input->at < input->end) {
 		uint16_t at = (uint16_t)fuzz_take(input, 2) % MATROSKA_HEAD_BYTES;
 
 		head[at] = (uint8_t)fuzz_take(input, 1);
 	}
-	if (parse_head(&read, head) == 0)
-		FUZZ_CHECK(weir_format_check(&read) == 0);
+	if (parse_head(&read, &duration_ns, head) == 0)
+		FUZZ_CHECK(weir_format_check(&read) == 0 && duration_ns >= 0);
 	free(head);
 }
 

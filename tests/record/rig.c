@@ -17,6 +17,7 @@ int64_t rig_now_ns(void)
 void rig_init(struct rig *rig)
 {
 	memset(rig, 0, sizeof(*rig));
+	rig->wall_s = 1700000000;
 	/* In the build directory: /tmp may be memory. */
 	snprintf(rig->directory, sizeof(rig->directory), "record-XXXXXX");
 	assert_non_null(mkdtemp(rig->directory));
@@ -110,6 +111,7 @@ void rig_record(struct rig *rig, const struct weir_format *format, struct weir_p
 	weir_ring_free(&rig->ring);
 	make_ring(rig, format, &policy);
 	rig->published = 0;
+	memset(&rig->status, 0, sizeof(rig->status));
 	assert_int_equal(weir_back_create_local(&rig->back, &recorder_backend, args, sink, rig), 0);
 	assert_int_equal(weir_ring_reader_fds(rig->ring, rig->end, &fds), 0);
 	assert_int_equal(weir_back_local_ring(rig->back, 0, &fds), 0);
@@ -217,7 +219,7 @@ bool rig_try_publish(struct rig *rig)
 	frame.duration_ns = 40000000;
 	frame.dts_ns = frame.pts_ns;
 	frame.capture_ns = rig_now_ns();
-	frame.wall_ns = INT64_C(1700000000) * SECOND + (int64_t)sequence * 40000000;
+	frame.wall_ns = rig->wall_s * SECOND + (int64_t)sequence * 40000000;
 	frame.flags = rig_is_key(format, sequence) ? WEIR_FRAME_KEY : 0;
 	meta = weir_writer_meta(rig->writer, frame.slot);
 	frame.meta_bytes = (uint32_t)snprintf(meta, 32, "meta of %llu", (unsigned long long)sequence);
@@ -240,6 +242,17 @@ void rig_publish(struct rig *rig, uint32_t count)
 			;
 		RIG_UNTIL(rig, rig->published == goal || rig_try_publish(rig));
 	}
+}
+
+void rig_record_all(struct rig *rig, const struct weir_format *format, uint32_t frames, const char *more)
+{
+	static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
+
+	rig_record(rig, format, lossless, more);
+	rig_publish(rig, frames);
+	weir_writer_end(rig->writer);
+	RIG_UNTIL(rig, rig->status.committed == frames);
+	rig_stop(rig);
 }
 
 static int by_name(const void *a, const void *b)

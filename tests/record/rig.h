@@ -39,6 +39,7 @@ struct rig {
 	struct weir_back *back;
 	uint32_t end;
 	uint64_t published;
+	int64_t wall_s;			  /* when it begins to record, in frames and names */
 	const uint8_t *packet;		  /* what all packets are, if not of the test's own bytes */
 	struct weir_record_status status; /* the last one that was told */
 	uint32_t told;
@@ -96,6 +97,9 @@ bool rig_try_publish(struct rig *rig);
 		}                                                                                                      \
 	} while (0)
 void rig_turn(struct rig *rig);
+
+/* Records so many frames until they are committed, and stops. */
+void rig_record_all(struct rig *rig, const struct weir_format *format, uint32_t frames, const char *more);
 
 /* The files of the recorder, oldest first; path is the directory and a name. */
 size_t rig_files(const struct rig *rig, char name[][SEGMENT_NAME_BYTES], size_t room);

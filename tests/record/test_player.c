@@ -8,16 +8,6 @@
 
 static char files[FILES_MAX][SEGMENT_NAME_BYTES];
 
-static struct weir_format record(const struct weir_format *format, uint32_t frames, const char *more)
-{
-	rig_record(&rig, format, lossless, more);
-	rig_publish(&rig, frames);
-	weir_writer_end(rig.writer);
-	RIG_UNTIL(&rig, rig.status.committed == frames);
-	rig_stop(&rig);
-	return *format;
-}
-
 /* The recording's sequence of a frame is in its time; the ring counts anew. */
 static uint64_t check(const struct weir_format *format, struct weir_frame *frame)
 {
@@ -48,7 +38,7 @@ static void assert_plays(const struct weir_format *format, uint64_t from, uint64
 static void round_trip(
 	const struct weir_format *format, uint32_t frames, const char *more_record, const char *more_play)
 {
-	record(format, frames, more_record);
+	rig_record_all(&rig, format, frames, more_record);
 	rig_play(&rig, rig.directory, more_play);
 	rig_give_ring(&rig);
 	assert_memory_equal(weir_reader_format(rig.reader), format, sizeof(*format));
@@ -91,7 +81,7 @@ static void seeking_in_sound_goes_to_the_packet(void **state)
 {
 	struct weir_format format = rig_sound("audio/x-opus, rate=(int)48000, channels=(int)2", 100);
 
-	record(&format, 100, ",\"segment_s\":1");
+	rig_record_all(&rig, &format, 100, ",\"segment_s\":1");
 	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":2.6");
 	rig_give_ring(&rig);
 	assert_plays(&format, 66, 100);
@@ -101,7 +91,7 @@ static void files_of_a_directory_are_one_stream(void **state)
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
 
-	record(&format, 100, ",\"segment_s\":1");
+	rig_record_all(&rig, &format, 100, ",\"segment_s\":1");
 	assert_int_equal(rig_files(&rig, files, FILES_MAX), 4);
 	rig_play(&rig, rig.directory, ",\"lossless\":true");
 	rig_give_ring(&rig);
@@ -112,7 +102,7 @@ static void seeking_goes_to_the_picture(void **state)
 {
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
 
-	record(&format, 100, ",\"segment_s\":1");
+	rig_record_all(&rig, &format, 100, ",\"segment_s\":1");
 	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":2.6");
 	rig_give_ring(&rig);
 	assert_plays(&format, 66, 100);
@@ -122,7 +112,7 @@ static void seeking_in_packets_goes_to_the_key_frame_before(void **state)
 {
 	struct weir_format format = rig_h264();
 
-	record(&format, 200, "");
+	rig_record_all(&rig, &format, 200, "");
 	rig_play(&rig, rig.directory, ",\"lossless\":true,\"start_s\":4.9");
 	rig_give_ring(&rig);
 	assert_plays(&format, 121, 200); /* 4.88 s is frame 123; 121, 133… are key frames */
@@ -135,7 +125,7 @@ static void command_seeks_while_it_plays(void **state)
 	struct weir_frame frame, copy;
 	uint64_t sequence;
 
-	record(&format, 100, "");
+	rig_record_all(&rig, &format, 100, "");
 	rig_play(&rig, rig.directory, ",\"lossless\":true");
 	rig_give_ring(&rig);
 	assert_int_equal(rig_take(&rig, &frame), 0);
@@ -158,7 +148,7 @@ static void loop_begins_again(void **state)
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
 	struct weir_frame frame, copy;
 
-	record(&format, 10, "");
+	rig_record_all(&rig, &format, 10, "");
 	rig_play(&rig, rig.directory, ",\"lossless\":true,\"loop\":true");
 	rig_give_ring(&rig);
 	for (uint64_t i = 0; i < 35; i++) {
@@ -175,7 +165,7 @@ static void pace_is_kept(void **state)
 	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
 	int64_t begin_ns;
 
-	record(&format, 26, "");
+	rig_record_all(&rig, &format, 26, "");
 	rig_play(&rig, rig.directory, ",\"pace\":2");
 	rig_give_ring(&rig);
 	begin_ns = rig_now_ns();
@@ -188,8 +178,8 @@ static void another_format_is_another_ring(void **state)
 	struct weir_format small = rig_raw(WEIR_PIXEL_GRAY8, 320, 240), large = rig_raw(WEIR_PIXEL_I420, 640, 480);
 	struct weir_frame frame;
 
-	record(&small, 5, "");
-	record(&large, 7, "");
+	rig_record_all(&rig, &small, 5, "");
+	rig_record_all(&rig, &large, 7, "");
 	rig_play(&rig, rig.directory, ",\"lossless\":true");
 	rig_give_ring(&rig);
 	for (int i = 0; i < 5; i++) {
@@ -209,7 +199,7 @@ static void ring_is_renewed_between_two_frames(void **state)
 	uint64_t next = 1;
 	int r;
 
-	record(&format, 60, "");
+	rig_record_all(&rig, &format, 60, "");
 	rig_play(&rig, rig.directory, ",\"lossless\":true");
 	rig_give_ring(&rig);
 	rig_renew(&rig);

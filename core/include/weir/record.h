@@ -27,17 +27,18 @@
  * disk at a time. Give it time to complete its file: stop_ns 10 s.
  *
  * What it can hold: raw pictures; those that enum weir_pixel has no name for are copied on their way, as is all below;
- * H.264, H.265, VP8, VP9, AV1, JPEG, MPEG-1, 2 and 4; samples (U8, S16, S24, S32, F32LE, F64LE, interleaved), Opus, bare
- * AAC, MP3. Another stream ends the recorder, and its log says why.
+ * H.264, H.265, VP8, VP9, AV1, JPEG, MPEG-1, 2 and 4; samples (U8, S16, S24, S32, F32LE, F64LE, interleaved), Opus,
+ * bare AAC, MP3. Another stream ends the recorder, and its log says why.
  *
  * A recording can be told from other Matroska files by the text WEIRFMT1 in its first 8 KiB, which is followed by its
  * kind (enum weir_kind, 4 bytes, little endian).
  *
  * "record/player" reads such files, or one with nothing but raw frames, and writes a stream:
  *
- *	"source"       a file, or a directory of one recorder: all its files in order; required
+ *	"source"       a file, or a directory of one recorder: all its files in the order of its index, as one stream;
+ *	               required. A file that was cut is played up to its last committed cluster, and the log says so
  *	"lossless"     true: every frame, as fast as the readers take them
- *	"pace"         how many times as fast as it was; default 1, with lossless 0: as fast as possible
+ *	"pace"         how many times as fast as it was, 0.001 to 1e6; default 1, with lossless 0: as fast as possible
  *	"loop"         true: from the beginning again when it has ended
  *	"start_s"      where to begin; default 0
  *	"raw"          {"format":"NV12","width":…,"height":…,"fps":…}: the file holds such frames and nothing else
@@ -57,8 +58,8 @@ enum weir_record_message {
 	/* from the recorder: struct weir_record_status, when a file is complete, when the state changes, at the end */
 	WEIR_EVENT_RECORD = 0x5210,
 	/* to the player */
-	WEIR_COMMAND_REPLAY_SEEK =
-		0x5220, /* data: int64_t, ns from the beginning; goes on at the key frame before it */
+	WEIR_COMMAND_REPLAY_SEEK = 0x5220, /* data: int64_t, ns from the beginning; goes on at the key frame before it.
+					    * -EAGAIN: there is no ring yet, or the end has come */
 };
 
 enum weir_record_state {
