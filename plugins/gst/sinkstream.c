@@ -127,7 +127,8 @@ static int publish_memory(struct sinkstream *stream, SlotAllocator *allocator, G
 		if (r < 0)
 			return TOO_SMALL;
 		if (lost > 0)
-			GST_WARNING_OBJECT(stream->sink, "no room for %u metas or events of a buffer", lost);
+			GST_WARNING_OBJECT(
+				stream->sink, "%u metas or events do not cross: no room, or no text for them", lost);
 		frame->meta_bytes = r;
 	}
 	return slotallocator_publish(allocator, memory, frame, keep);

@@ -42,6 +42,7 @@ void srcstream_new_producer(struct srcstream *stream)
 {
 	count(stream, &stream->producers, 1);
 	wire_in_reset(stream->wire);
+	gst_clear_caps(&stream->long_caps);
 	gst_segment_init(&stream->segment, GST_FORMAT_TIME);
 	stream->segment_pushed = false;
 	stream->shift_ns = 0;
@@ -62,8 +63,9 @@ static bool push_caps(struct srcstream *stream)
 	const struct weir_format *format = frameallocator_format(stream->frames);
 	GstCaps *caps = streamcaps_of_format(format);
 
-	if (caps == NULL && stream->long_caps != NULL)
-		caps = gst_caps_ref(stream->long_caps);
+	/* They may stand there cut short. */
+	if (stream->long_caps != NULL && streamcaps_are_of(stream->long_caps, format))
+		gst_caps_replace(&caps, stream->long_caps);
 	stream->is_video = false;
 	if (caps == NULL && format->kind == WEIR_KIND_OTHER) {
 		stream->new_generation = false; /* a stream without caps */

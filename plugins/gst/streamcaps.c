@@ -11,9 +11,16 @@
 bool streamcaps_is_system_memory(const GstCaps *caps)
 {
 	GstCapsFeatures *features = gst_caps_get_features(caps, 0);
+	bool elsewhere = false;
 
-	return features == NULL || gst_caps_features_is_any(features) ||
-	       gst_caps_features_contains(features, GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY);
+	/* Others, like format:Interlaced, do not say where the memory is. */
+	for (guint i = 0; features != NULL && i < gst_caps_features_get_size(features); i++) {
+		const gchar *feature = gst_caps_features_get_nth(features, i);
+
+		elsewhere |= g_str_has_prefix(feature, "memory:") &&
+			     strcmp(feature, GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY) != 0;
+	}
+	return !elsewhere;
 }
 
 static uint32_t kind_of(const GstStructure *structure)
@@ -104,6 +111,17 @@ GstCaps *streamcaps_of_format(const struct weir_format *format)
 	if (caps != NULL && !gst_caps_is_fixed(caps))
 		gst_clear_caps(&caps);
 	return caps;
+}
+
+bool streamcaps_are_of(const GstCaps *caps, const struct weir_format *format)
+{
+	struct weir_format made;
+	GstVideoInfo info;
+
+	if (streamcaps_to_format(&made, &info, caps, format->payload_bytes) < 0)
+		return false;
+	made.payload_bytes = format->payload_bytes;
+	return memcmp(&made, format, sizeof(made)) == 0;
 }
 
 bool streamcaps_video_info(GstVideoInfo *info, const GstCaps *caps)

@@ -17,6 +17,9 @@ int streamcaps_to_format(struct weir_format *format, GstVideoInfo *info, const G
 /* NULL: it says nothing, or nothing that makes sense. */
 GstCaps *streamcaps_of_format(const struct weir_format *format);
 
+/* True if a ring for these caps says just this; what it has no room for may differ. */
+bool streamcaps_are_of(const GstCaps *caps, const struct weir_format *format);
+
 bool streamcaps_is_system_memory(const GstCaps *caps);
 
 /* True for raw video whose sides can be multiplied without overflow; then *info is set. */

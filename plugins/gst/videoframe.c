@@ -14,7 +14,8 @@ int videoframe_format(struct weir_format *format, const GstVideoInfo *info, cons
 	uint32_t pixel = weir_pixel_from_name(gst_video_format_to_string(GST_VIDEO_INFO_FORMAT(info)));
 	gchar *text;
 
-	if (pixel == WEIR_PIXEL_NONE)
+	/* A field alone is no picture of that height. */
+	if (pixel == WEIR_PIXEL_NONE || GST_VIDEO_INFO_INTERLACE_MODE(info) == GST_VIDEO_INTERLACE_MODE_ALTERNATE)
 		return -ENOTSUP;
 	/* memset, because formats are compared as bytes. */
 	memset(format, 0, sizeof(*format));

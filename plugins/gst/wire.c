@@ -12,6 +12,7 @@
 #define NEWS_BYTES   8192
 #define ROOM_TO_GROW 4096 /* for news and metas, beside what is sticky */
 #define CUSTOM_MAX   8	  /* sticky events of one's own */
+#define STICKY_MAX   (WIRE_ROOM_MAX - ROOM_TO_GROW - (uint32_t)sizeof(struct wire_header))
 
 static_assert(sizeof(struct wire_header) % 8 == 0, "records begin on a word");
 
@@ -34,6 +35,7 @@ struct wire_out {
 	uint64_t frames;   /* written so far */
 	uint64_t *in_slot; /* which serial stands in each slot */
 	uint32_t sticky_bytes, news_bytes;
+	uint32_t left_out; /* events, since the last frame was written */
 };
 
 /* --- events become records -------------------------------------------------------------------------------------- */
@@ -43,8 +45,10 @@ static GByteArray *text_record(struct wire_out *out, uint32_t type, uint32_t wor
 	struct wire_text fixed = { .word = word };
 	GByteArray *record;
 
-	if (text == NULL || strlen(text) >= WIRE_TEXT_MAX)
+	if (text == NULL || strlen(text) >= WIRE_TEXT_MAX) {
+		out->left_out++;
 		return NULL;
+	}
 	record = wireformat_record(type, ++out->numbers);
 	g_byte_array_append(record, (const guint8 *)&fixed, sizeof(fixed));
 	g_byte_array_append(record, (const guint8 *)text, strlen(text) + 1);
@@ -151,6 +155,10 @@ static void set_sticky(struct wire_out *out, unsigned which, GByteArray *record)
 		out->sticky_bytes -= out->sticky[which]->len;
 		g_byte_array_unref(out->sticky[which]);
 	}
+	if (record != NULL && record->len > STICKY_MAX - out->sticky_bytes) {
+		g_clear_pointer(&record, g_byte_array_unref);
+		out->left_out++;
+	}
 	out->sticky[which] = record;
 	if (record != NULL)
 		out->sticky_bytes += record->len;
@@ -185,13 +193,16 @@ static bool add_news(struct wire_out *out, GByteArray *record)
 
 static void set_custom_sticky(struct wire_out *out, GstEvent *event)
 {
-	const char *name = gst_structure_get_name(gst_event_get_structure(event));
+	const GstStructure *structure = gst_event_get_structure(event);
+	const char *name = structure != NULL ? gst_structure_get_name(structure) : NULL;
 	unsigned i = 0;
 
-	while (i < CUSTOM_MAX && out->custom_name[i] != NULL && strcmp(out->custom_name[i], name) != 0)
+	while (i < CUSTOM_MAX && name != NULL && out->custom_name[i] != NULL && strcmp(out->custom_name[i], name) != 0)
 		i++;
-	if (i == CUSTOM_MAX)
+	if (i == CUSTOM_MAX || name == NULL) {
+		out->left_out++;
 		return;
+	}
 	if (out->custom_name[i] == NULL)
 		out->custom_name[i] = g_strdup(name);
 	set_sticky(out, CUSTOM + i, custom_record(out, event));
@@ -204,7 +215,9 @@ static void set_caps(struct wire_out *out, GstEvent *event)
 
 	gst_event_parse_caps(event, &caps);
 	text = gst_caps_to_string(caps);
-	set_sticky(out, CAPS, strlen(text) < WEIR_CAPS_BYTES ? NULL : text_record(out, WIRE_CAPS, 0, text));
+	/* After long ones all are sent: short ones may differ from these in what the head leaves out. */
+	if (out->sticky[CAPS] != NULL || strlen(text) >= WEIR_CAPS_BYTES)
+		set_sticky(out, CAPS, text_record(out, WIRE_CAPS, 0, text));
 	g_free(text);
 }
 
@@ -315,6 +328,8 @@ int wire_out_write(struct wire_out *out, uint8_t *area, uint32_t room, uint32_t 
 	if (used > room)
 		return -EMSGSIZE;
 	write_sticky(out, area + sizeof(header), slot);
+	*lost += out->left_out;
+	out->left_out = 0;
 	out->frames++;
 	if (out->news.length > 0)
 		header.news_bytes = write_news(out, area + used, room - used, lost);

@@ -48,7 +48,8 @@ uint32_t wire_out_room(const struct wire_out *out);
 void wire_out_new_ring(struct wire_out *out);
 
 /* Writes everything for one buffer (NULL: only news) into the metadata of a slot, and returns the bytes used; what does
- * not fit of metas and old news is left out and counted in *lost. -EMSGSIZE: a ring with more room is needed. */
+ * not fit of metas and events, or has no text, is left out and counted in *lost. -EMSGSIZE: a ring with more room is
+ * needed. */
 int wire_out_write(struct wire_out *out, uint8_t *area, uint32_t room, uint32_t slot, const struct wire_times *times,
 	GstBuffer *buffer, uint32_t *lost);
 

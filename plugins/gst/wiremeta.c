@@ -77,6 +77,16 @@ static GByteArray *record_of(GstMeta *meta)
 	return wireformat_finish(record);
 }
 
+/* A reader takes a label that no honest writer sends for an attack. */
+static bool is_sendable(GstMeta *meta)
+{
+	const gchar *label = NULL;
+
+	if (meta->info->api == GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)
+		label = g_quark_to_string(((GstVideoRegionOfInterestMeta *)meta)->roi_type);
+	return label == NULL || (strlen(label) < WIRE_TEXT_MAX && g_utf8_validate(label, -1, NULL));
+}
+
 uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_t *lost)
 {
 	gpointer state = NULL;
@@ -88,7 +98,7 @@ uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_
 
 		if (record == NULL)
 			continue;
-		if (record->len <= room - used) {
+		if (record->len <= room - used && is_sendable(meta)) {
 			memcpy(area + used, record->data, record->len);
 			used += record->len;
 		} else {
@@ -109,7 +119,7 @@ static bool add_region(struct wire_view *view, GstBuffer *buffer)
 	const char *text;
 
 	if (!wireformat_take(view, &fixed, sizeof(fixed)) || (text = wireformat_string(view)) == NULL ||
-		strlen(text) >= NAME_MAX_BYTES)
+		strlen(text) >= WIRE_TEXT_MAX)
 		return false;
 	meta = gst_buffer_add_video_region_of_interest_meta(buffer, text, fixed.x, fixed.y, fixed.width, fixed.height);
 	meta->id = fixed.id;
