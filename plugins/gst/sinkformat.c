@@ -138,6 +138,8 @@ void sinkstream_add_pool(struct sinkstream *stream, GstQuery *query, SlotAllocat
 
 int sinkstream_grow(struct sinkstream *stream, gsize bytes)
 {
+	int r;
+
 	if (bytes > PACKET_MAX)
 		return -EFBIG;
 	if (stream->format.kind == 0) {
@@ -147,5 +149,9 @@ int sinkstream_grow(struct sinkstream *stream, gsize bytes)
 	if (stream->info.size == 0 && bytes > stream->format.payload_bytes)
 		stream->format.payload_bytes = (uint32_t)(MIN(bytes + bytes / 2, PACKET_MAX) + 4095) & ~4095u;
 	GST_INFO_OBJECT(stream->sink, "beginning another ring, of %u bytes a slot", stream->format.payload_bytes);
-	return begin_ring(stream);
+	r = begin_ring(stream);
+	/* Upstream is to use its slots, or everything would be copied from now on. */
+	if (r == 0)
+		gst_pad_push_event(GST_BASE_SINK_PAD(stream->sink), gst_event_new_reconfigure());
+	return r;
 }

@@ -190,16 +190,6 @@ static int publish(struct sinkstream *stream, SlotAllocator *allocator, GstBuffe
 	return 0;
 }
 
-/* Slots of the ring are lost for good: another ring, and upstream is to use its slots. */
-static int renew_ring(struct sinkstream *stream)
-{
-	int r = sinkstream_grow(stream, 0);
-
-	if (r == 0)
-		gst_pad_push_event(GST_BASE_SINK_PAD(stream->sink), gst_event_new_reconfigure());
-	return r;
-}
-
 /* Publishes, and begins another ring where that helps: after an end of stream, for a larger packet, for more metadata,
  * for readers that wait for an end. */
 static int publish_somewhere(struct sinkstream *stream, GstBuffer *buffer)
@@ -208,7 +198,7 @@ static int publish_somewhere(struct sinkstream *stream, GstBuffer *buffer)
 	int r = -EPIPE;
 
 	if (g_atomic_int_compare_and_exchange(&stream->renew, 1, 0) && stream->format.kind != 0) {
-		r = renew_ring(stream);
+		r = sinkstream_grow(stream, 0);
 		if (r < 0)
 			return r == -EINTR ? r : -EIO; /* a message was posted */
 	}

@@ -8,6 +8,7 @@
 #include <gst/check/gstharness.h>
 
 #include "clip.h"
+#include "link.h"
 
 /* --- copies ---------------------------------------------------------------------------------------------------- */
 
@@ -120,6 +121,40 @@ static void assert_held_frames_stay(const char *source, unsigned frames)
 	rig_close(&rig);
 }
 
+/* Who left may cost the ring its end: then another ring begins, and upstream is to write into that one. */
+static void readers_that_come_and_go_cost_no_copies(void **state)
+{
+	GstElement *pipeline =
+		gst_parse_launch("videotestsrc is-live=true ! video/x-raw,format=I420,width=64,height=64,"
+				 "framerate=100/1 ! weirsink name=sink socket-path=@weir-copies max-readers=1",
+			NULL);
+	GstElement *sink = gst_bin_get_by_name(GST_BIN(pipeline), "sink");
+	guint64 copied;
+
+	gst_element_set_state(pipeline, GST_STATE_PLAYING);
+	for (int i = 0; link_stat(sink, "generation") < 3; i++) {
+		GstElement *reader =
+			gst_parse_launch("weirsrc num-buffers=2 socket-path=@weir-copies ! fakesink sync=false", NULL);
+		GstBus *bus = gst_element_get_bus(reader);
+
+		assert_true(i < 50);
+		gst_element_set_state(reader, GST_STATE_PLAYING);
+		gst_message_unref(gst_bus_timed_pop_filtered(bus, 10 * GST_SECOND, GST_MESSAGE_EOS));
+		gst_element_set_state(reader, GST_STATE_NULL);
+		gst_object_unref(bus);
+		gst_object_unref(reader);
+	}
+	/* What was on its way when the ring ended. */
+	copied = link_stat(sink, "copied");
+	assert_true(copied < 20);
+	for (guint64 rendered = link_stat(sink, "rendered"); link_stat(sink, "rendered") < rendered + 20;)
+		g_usleep(1000);
+	assert_true(link_stat(sink, "copied") <= copied + 4);
+	gst_element_set_state(pipeline, GST_STATE_NULL);
+	gst_object_unref(sink);
+	gst_object_unref(pipeline);
+}
+
 static void held_frames_are_never_rewritten(void **state)
 {
 	gchar *source;
@@ -222,11 +257,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(libav_is_seen_through_the_walls_of_a_decodebin),
 		cmocka_unit_test(foreign_memory_is_copied_and_counted),
 		cmocka_unit_test(a_hoarding_queue_costs_copies_but_no_frames),
+		cmocka_unit_test(readers_that_come_and_go_cost_no_copies),
 		cmocka_unit_test(held_frames_are_never_rewritten),
 		cmocka_unit_test(a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it),
 		cmocka_unit_test(memory_outlives_the_sink),
 	};
 
 	gst_init(&argc, &argv);
+	link_register();
 	return cmocka_run_group_tests(tests, clip_setup, clip_teardown);
 }

@@ -134,11 +134,13 @@ static void the_capture_time_of_a_live_source_is_when_it_stamped_the_frame(void 
 	struct rig rig = { 0 };
 	struct weir_frame frame;
 
-	/* The queue holds each frame back for at least 300 ms. */
+	/* The queue holds each frame back for some 300 ms: time to tell one from the other. */
 	rig_open(&rig, "videotestsrc is-live=true num-buffers=20 ! video/x-raw,width=64,height=64,framerate=20/1 ! "
 		       "queue min-threshold-time=300000000 max-size-time=0 max-size-bytes=0 max-size-buffers=0");
 	assert_int_equal(rig_next(&rig, 0, &frame), 0);
-	assert_true(g_get_monotonic_time() * 1000 - frame.capture_ns > SECOND_NS / 4);
+	assert_true(frame.pts_ns != WEIR_TIME_NONE);
+	assert_true(frame.capture_ns == (int64_t)gst_element_get_base_time(rig.pipeline) + frame.pts_ns);
+	assert_true(g_get_monotonic_time() * 1000 - frame.capture_ns > SECOND_NS / 20);
 	rig_close(&rig);
 }
 
