@@ -22,13 +22,6 @@ __attribute__((target("avx2"))) static void copy_avx2(void *dst, const void *src
 	_mm_sfence();
 }
 
-const char *stream_name(void)
-{
-	if (__builtin_cpu_supports("avx512f"))
-		return "AVX-512";
-	return __builtin_cpu_supports("avx2") ? "AVX2" : "memcpy";
-}
-
 void stream_copy(void *dst, const void *src, size_t bytes)
 {
 	if (__builtin_cpu_supports("avx512f"))
@@ -39,11 +32,6 @@ void stream_copy(void *dst, const void *src, size_t bytes)
 		memcpy(dst, src, bytes);
 }
 #else
-const char *stream_name(void)
-{
-	return "memcpy";
-}
-
 void stream_copy(void *dst, const void *src, size_t bytes)
 {
 	memcpy(dst, src, bytes);

@@ -6,10 +6,8 @@
 
 #include <stddef.h>
 
-/* The widest that this CPU has: "AVX-512", "AVX2", or "memcpy" where there is none. */
-const char *stream_name(void);
-
-/* dst on a page, bytes a multiple of 64. The stores are ordered when it returns (sfence): publish may follow. */
+/* By the widest stores that this CPU has: AVX-512, AVX2, or memcpy() where there is none. dst on a page, bytes a
+ * multiple of 64. The stores are ordered when it returns (sfence): publish may follow. */
 void stream_copy(void *dst, const void *src, size_t bytes);
 
 /* Reads a word of every cache line. */

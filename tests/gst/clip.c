@@ -46,7 +46,8 @@ void clip_remove_dir(void)
 	dir[0] = '\0';
 }
 
-GstBuffer *clip_picture(unsigned number)
+/* The I420 picture of this number, without times. */
+static GstBuffer *make_picture(unsigned number)
 {
 	gsize size = CLIP_WIDTH * CLIP_HEIGHT * 3 / 2;
 	GstBuffer *buffer = gst_buffer_new_allocate(NULL, size, NULL);
@@ -95,7 +96,7 @@ void clip_make(const char *path, const char *encoder, unsigned count)
 	bus = gst_element_get_bus(pipeline);
 	gst_element_set_state(pipeline, GST_STATE_PLAYING);
 	for (unsigned number = 0; number < count; number++) {
-		GstBuffer *buffer = clip_picture(number);
+		GstBuffer *buffer = make_picture(number);
 
 		GST_BUFFER_PTS(buffer) = number * (GST_SECOND / CLIP_RATE);
 		GST_BUFFER_DURATION(buffer) = GST_SECOND / CLIP_RATE;

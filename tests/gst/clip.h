@@ -15,9 +15,6 @@
 /* Encodes frames 0…count-1. encoder is a description such as "openh264enc ! h264parse ! mp4mux". Fails the test. */
 void clip_make(const char *path, const char *encoder, unsigned count);
 
-/* A buffer with the I420 picture of this number, without times. */
-GstBuffer *clip_picture(unsigned number);
-
 /* Reads the number in a picture whose luma (or gray) plane is at luma. */
 unsigned clip_number(const uint8_t *luma, uint32_t stride_bytes);
 

@@ -103,7 +103,6 @@ static uint64_t shm_used(void)
 	return (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
 }
 
-/* Row 6. */
 static void killed_frontend_takes_all_children_along(void **state)
 {
 	int rounds = getenv("WEIR_LONG") != NULL ? 200 : 10;

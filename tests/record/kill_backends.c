@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct weir_format kill_format(void)
+static struct weir_format picture_format(void)
 {
 	struct weir_format format;
 
@@ -15,7 +15,7 @@ struct weir_format kill_format(void)
 	return format;
 }
 
-void kill_fill(uint8_t *bytes, size_t size, uint64_t number)
+static void fill(uint8_t *bytes, size_t size, uint64_t number)
 {
 	for (size_t i = 0; i < size; i += sizeof(number))
 		memcpy(bytes + i, &(uint64_t){ number << 24 | i }, sizeof(number));
@@ -39,7 +39,7 @@ struct pump {
 
 static int want_back(struct weir_back *back)
 {
-	return weir_back_want_ring(back, &(struct weir_ring_config){ .format = kill_format() });
+	return weir_back_want_ring(back, &(struct weir_ring_config){ .format = picture_format() });
 }
 
 static void on_timer_back(struct weir_back *back, void *state, int fd)
@@ -53,9 +53,9 @@ static void on_timer_back(struct weir_back *back, void *state, int fd)
 	if (read(fd, &count, sizeof(count)) < 0 || pump->writer == NULL)
 		return;
 	for (int i = 0; i < 2 && weir_writer_claim(pump->writer, &frame, &payload) == 0; i++) {
-		frame.size_bytes = kill_format().payload_bytes;
+		frame.size_bytes = picture_format().payload_bytes;
 		pump->number++;
-		kill_fill(payload, frame.size_bytes, pump->number);
+		fill(payload, frame.size_bytes, pump->number);
 		clock_gettime(CLOCK_REALTIME, &wall);
 		frame.wall_ns = wall.tv_sec * INT64_C(1000000000) + wall.tv_nsec;
 		frame.pts_ns = (int64_t)pump->number * KILL_STEP;

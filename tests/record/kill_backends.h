@@ -15,8 +15,6 @@
 
 #define ORDER_WRONG 256 /* checker: a call; replies with two uint64_t: frames, and those that were not their own */
 
-struct weir_format kill_format(void);
-void kill_fill(uint8_t *bytes, size_t size, uint64_t number);
 bool kill_is_filled(const uint8_t *bytes, size_t size, uint64_t number);
 
 extern const struct weir_backend *const kill_backends[];

@@ -26,10 +26,6 @@
 #define SECOND	   INT64_C(1000000000)
 #define PATIENCE_S 30 /* for everything that must happen */
 
-/* What io_uring and plain writes are called in arguments. */
-#define AUTO  "auto"
-#define PLAIN "plain"
-
 extern const struct weir_backend recorder_backend, player_backend;
 
 struct rig {

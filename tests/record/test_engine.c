@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine where io_uring is forbidden, as containers and old kernels do it; and what it does with odd transfers. */
-#include "rig.h"
+#include "fixture.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>
 
 #include "../seccomp.h"
 #include "engine.h"
-
-static const struct weir_policy lossless = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = 20 * SECOND };
 
 static int refuse_io_uring(int answer)
 {
@@ -24,7 +22,6 @@ static void round_trip_back(int answer)
 	char files[2][SEGMENT_NAME_BYTES];
 	struct engine *engine;
 	struct weir_frame frame;
-	struct rig rig;
 
 	if (refuse_io_uring(answer) != 0)
 		_exit(2);
