@@ -314,6 +314,8 @@ static void stop_all(struct weir_frontend *frontend)
 		int64_t needed_ns = child->config.stop_ns + child->config.term_ns + CLOCK_S;
 
 		bound_ns = needed_ns > bound_ns ? needed_ns : bound_ns;
+		if (child->state == WEIR_CHILD_STOPPING && child->timer.due_ns == CLOCK_NEVER)
+			child->timer.due_ns = clock_ns() + child->config.stop_ns; /* a launch had more */
 		weir_child_stop(child);
 	}
 	bound_ns += clock_ns();

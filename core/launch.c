@@ -93,6 +93,8 @@ static void take_change(struct weir_child *child, const char *reason)
 		child->last_call = job.id;
 		message_send(child->commands, &job); /* its pipe is empty */
 	}
+	if (child->state == WEIR_CHILD_STOPPING && launch->answered)
+		child->timer.due_ns = CLOCK_NEVER; /* leave() has what is left of the limit */
 	if (child->state == WEIR_CHILD_DONE || child->state == WEIR_CHILD_FAILED)
 		finish(launch, reason);
 }
@@ -138,7 +140,6 @@ static int add_child(struct weir_frontend *frontend, struct launch *launch)
 		.args = config->args,
 		.restart = WEIR_RESTART_TEMPORARY,
 		.ready_ns = config->limit_ns,
-		.stop_ns = config->limit_ns,
 		.term_ns = config->term_ns,
 	};
 	char *text = NULL;

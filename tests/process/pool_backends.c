@@ -8,7 +8,7 @@
 
 struct labourer {
 	int active;
-	bool quiet;
+	bool quiet, lingering;
 	char *eaten;
 };
 
@@ -17,6 +17,7 @@ static int enter_labourer_back(struct weir_back *back, void *state, const char *
 	struct labourer *own = state;
 
 	own->quiet = strcmp(args, "quiet") == 0;
+	own->lingering = strcmp(args, "lingering") == 0;
 	if (!own->quiet)
 		printf("%s enter %s\n", weir_back_name(back), args);
 	return strcmp(args, "broken") == 0 ? -EIO : 0;
@@ -108,6 +109,8 @@ static void leave_labourer_back(struct weir_back *back, void *state, int reason)
 
 	if (!own->quiet)
 		printf("%s leave %d\n", weir_back_name(back), reason);
+	while (own->lingering)
+		pause();
 	free(own->eaten);
 }
 

@@ -11,8 +11,8 @@
 /* "labourer" takes jobs of text, a word and a number: "pid" (replies with it), "echo" (replies with its text),
  * "fail N", "sleep MS", "hang", "stop" (SIGSTOP), "signal N" (raises it), "answer-signal N" (replies first),
  * "patient" (until it is late), "late?" (fails if it is), "eat MIB", "forge" (answers what was never asked).
- * It prints "enter ARGS" and "leave"; with the args "quiet" it does not, and with "broken" enter() fails. Commands that
- * are no jobs: LABOURER_STATE replies with an int: 1 if it is active. */
+ * It prints "enter ARGS" and "leave"; with the args "quiet" it does not, with "broken" enter() fails, with "lingering"
+ * leave() never returns. Commands that are no jobs: LABOURER_STATE replies with an int: 1 if it is active. */
 #define LABOURER_STATE 300
 extern const struct weir_backend labourer;
 

@@ -270,6 +270,34 @@ static void a_frontend_that_goes_ends_what_was_launched(void **state)
 	assert_int_equal(weir_frontend_create(&fixture->frontend, NULL), 0);
 }
 
+/* Neither while it works nor while it leaves is it given the rest of its 60 s. */
+static void a_frontend_that_goes_does_not_wait_for_a_function(void **state)
+{
+	static const struct {
+		const char *job, *args;
+		enum weir_child_state until;
+	} at[] = { { "hang", "", WEIR_CHILD_RUNNING }, { "echo", "lingering", WEIR_CHILD_STOPPING } };
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		int64_t begun_ns;
+
+		launch(fixture, (struct weir_launch_config){ .backend = "labourer",
+					.args = at[i].args,
+					.data = at[i].job,
+					.size = strlen(at[i].job) + 1 });
+		UNTIL(fixture, fixture->moves > 0 && fixture->move[fixture->moves - 1].to == (int)at[i].until);
+		fixture_run(fixture, 100 * MS);
+		begun_ns = now_ns();
+		weir_frontend_free(&fixture->frontend);
+		assert_true(now_ns() - begun_ns < 10 * SECOND);
+		assert_int_equal(ended.count, 0);
+		assert_int_equal(weir_frontend_create(&fixture->frontend,
+					 &(struct weir_frontend_config){ .event = fixture_event, .data = fixture }),
+			0);
+	}
+}
+
 int main(void)
 {
 	static const struct weir_backend *const backends[] = { &labourer, NULL };
@@ -290,6 +318,7 @@ int main(void)
 		WITH_FRONTEND(a_launch_does_not_wait_and_leaves_no_zombie),
 		WITH_FRONTEND(launches_that_have_ended_leave_no_memory),
 		WITH_FRONTEND(a_frontend_that_goes_ends_what_was_launched),
+		WITH_FRONTEND(a_frontend_that_goes_does_not_wait_for_a_function),
 	};
 
 	if (weir_init(&init) < 0)
