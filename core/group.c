@@ -73,10 +73,41 @@ static void take_step(struct weir_group *group, struct plan_next next)
 	}
 }
 
+static void end_all(struct weir_group *group, enum weir_group_state to, const char *reason)
+{
+	plan_end(group->member, group->count);
+	group->pause.due_ns = CLOCK_NEVER;
+	set_state(group, to, reason);
+}
+
+static void start_all(struct weir_group *group)
+{
+	group->history = (struct supervise_history){ 0 };
+	group->deaths = (struct supervise_deaths){ 0 };
+	for (uint32_t i = 0; i < group->count; i++) {
+		group->child[i]->history = (struct supervise_history){ 0 };
+		group->member[i].stop = false;
+		group->member[i].start = true;
+	}
+	set_state(group, WEIR_GROUP_UP, "start was asked for");
+}
+
+static void take_request(struct weir_group *group)
+{
+	enum child_request request = group->request;
+
+	group->request = CHILD_REQUEST_NONE;
+	if (request == CHILD_REQUEST_STOP && group->state < WEIR_GROUP_STOPPING)
+		end_all(group, WEIR_GROUP_STOPPING, "stop was asked for");
+	else if (request == CHILD_REQUEST_START)
+		start_all(group);
+}
+
 void group_step(struct weir_group *group)
 {
 	struct plan_next next;
 
+	take_request(group);
 	for (;;) {
 		bool paused = group->pause.due_ns != CLOCK_NEVER;
 
@@ -97,13 +128,6 @@ void group_step(struct weir_group *group)
 static void on_pause_over(void *data)
 {
 	frontend_kick(((struct weir_group *)data)->frontend);
-}
-
-static void end_all(struct weir_group *group, enum weir_group_state to, const char *reason)
-{
-	plan_end(group->member, group->count);
-	group->pause.due_ns = CLOCK_NEVER;
-	set_state(group, to, reason);
 }
 
 static void fail(struct weir_group *group, const struct weir_child *child, const char *reason)
@@ -256,24 +280,15 @@ enum weir_group_state weir_group_state(const struct weir_group *group)
 
 void weir_group_stop(struct weir_group *group)
 {
-	if (group->state >= WEIR_GROUP_STOPPING)
-		return;
-	end_all(group, WEIR_GROUP_STOPPING, "stop was asked for");
+	group->request = CHILD_REQUEST_STOP;
 	frontend_kick(group->frontend);
 }
 
 int weir_group_start(struct weir_group *group)
 {
-	if (group->state < WEIR_GROUP_STOPPED || !is_quiet(group))
+	if (group->state < WEIR_GROUP_STOPPED || group->request != CHILD_REQUEST_NONE || !is_quiet(group))
 		return -EBUSY;
-	group->history = (struct supervise_history){ 0 };
-	group->deaths = (struct supervise_deaths){ 0 };
-	for (uint32_t i = 0; i < group->count; i++) {
-		group->child[i]->history = (struct supervise_history){ 0 };
-		group->member[i].stop = false;
-		group->member[i].start = true;
-	}
-	set_state(group, WEIR_GROUP_UP, "start was asked for");
+	group->request = CHILD_REQUEST_START;
 	frontend_kick(group->frontend);
 	return 0;
 }

@@ -13,6 +13,7 @@ struct weir_group {
 	char *name;
 	struct weir_group_config config; /* with defaults filled in; its name is not kept */
 	enum weir_group_state state;
+	enum child_request request; /* of the program; looked at in group_step(), as events come from a dispatch only */
 	struct plan_member *member; /* count of them; child is the same list */
 	struct weir_child **child;
 	uint32_t count;

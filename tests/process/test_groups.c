@@ -240,6 +240,34 @@ static void group_is_stopped_in_reverse_order(void **state)
 	assert_string_equal(order_of(&trio, WEIR_CHILD_DONE), "cba");
 }
 
+static bool is_dispatching, told_outside;
+
+static void note_where(struct fixture *fixture, const struct weir_event *event)
+{
+	told_outside |= !is_dispatching;
+}
+
+static void a_groups_events_come_from_a_dispatch_only(void **state)
+{
+	struct fixture *fixture = *state;
+	struct trio trio = make_trio(fixture, (struct weir_group_config){ .strategy = WEIR_ONE_FOR_ALL }, NULL);
+
+	await_up(&trio);
+	fixture->hook = note_where;
+	told_outside = false;
+	weir_group_stop(trio.group);
+	is_dispatching = true;
+	UNTIL(fixture, weir_group_state(trio.group) == WEIR_GROUP_STOPPED);
+	is_dispatching = false;
+	assert_int_equal(weir_group_start(trio.group), 0);
+	assert_int_equal(weir_group_start(trio.group), -EBUSY);
+	is_dispatching = true;
+	UNTIL(fixture, are_up(&trio));
+	fixture->hook = NULL;
+	assert_int_equal(fixture_count(fixture, trio.group, WEIR_GROUP_UP), 1);
+	assert_false(told_outside);
+}
+
 static void bad_groups_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -276,6 +304,7 @@ static int run(void)
 		WITH_FRONTEND(crash_loop_in_a_group_fails_it),
 		WITH_FRONTEND(two_that_die_together_are_one_restart),
 		WITH_FRONTEND(group_is_stopped_in_reverse_order),
+		WITH_FRONTEND(a_groups_events_come_from_a_dispatch_only),
 		WITH_FRONTEND(bad_groups_are_refused),
 	};
 
