@@ -318,6 +318,9 @@ static void stop_all(struct weir_frontend *frontend)
 			child->timer.due_ns = clock_ns() + child->config.stop_ns; /* a launch had more */
 		weir_child_stop(child);
 	}
+	/* Or a death that has not been seen yet would have all members started again. */
+	for (struct weir_group *group = frontend->group_list; group != NULL; group = group->next)
+		weir_group_stop(group);
 	bound_ns += clock_ns();
 	while (!all_ended(frontend) || frontend->unanswered > 0 || !orphans_are_gone(frontend))
 		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)

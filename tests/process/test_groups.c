@@ -240,6 +240,28 @@ static void group_is_stopped_in_reverse_order(void **state)
 	assert_string_equal(order_of(&trio, WEIR_CHILD_DONE), "cba");
 }
 
+static void a_frontend_that_goes_starts_no_member_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct trio trio = make_trio(fixture, (struct weir_group_config){ .strategy = WEIR_ONE_FOR_ALL }, NULL);
+	char path[64];
+	FILE *children;
+	int pid, count = 0;
+
+	await_up(&trio);
+	kill(trio.pid[B], SIGKILL); /* its death is there, but not seen yet */
+	for (int i = 0; i < PATIENCE_S * 100 && !is_gone(trio.pid[B]); i++)
+		usleep(10000);
+	weir_frontend_free(&fixture->frontend);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", getpid(), getpid());
+	children = fopen(path, "re");
+	assert_non_null(children);
+	while (fscanf(children, "%d", &pid) == 1)
+		count++;
+	fclose(children);
+	assert_int_equal(count, 1); /* the zygote */
+}
+
 static bool is_dispatching, told_outside;
 
 static void note_where(struct fixture *fixture, const struct weir_event *event)
@@ -304,6 +326,7 @@ static int run(void)
 		WITH_FRONTEND(crash_loop_in_a_group_fails_it),
 		WITH_FRONTEND(two_that_die_together_are_one_restart),
 		WITH_FRONTEND(group_is_stopped_in_reverse_order),
+		WITH_FRONTEND(a_frontend_that_goes_starts_no_member_again),
 		WITH_FRONTEND(a_groups_events_come_from_a_dispatch_only),
 		WITH_FRONTEND(bad_groups_are_refused),
 	};
