@@ -47,6 +47,7 @@ void process_release(struct weir_child *child)
 	fds_close(&child->output_fd);
 	cgroup_close(&child->cgroup);
 	page_free(&child->page);
+	control_fail_call(child);
 	child->watch.due_ns = CLOCK_NEVER;
 	child->pid = 0;
 	child->spawning = 0;
@@ -181,7 +182,6 @@ void process_look(void *data)
 	orphans_expect(child->frontend, pid);
 	orphans_tick(child->frontend); /* mostly there are none: at once, then */
 	stream_child_dead(child);
-	control_fail_call(child);
 	if (child->owner != NULL && child->owner->dead != NULL)
 		child->owner->dead(child, &info, reason);
 	end(child, success, final, reason);

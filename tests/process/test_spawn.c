@@ -78,6 +78,18 @@ static void call_to_a_child_that_dies_returns_enotconn(void **state)
 	assert_int_equal(call(child, ORDER_SIGNAL, SIGSEGV), -ENOTCONN);
 }
 
+/* Its pipe takes commands before it has a process; then it never gets one. */
+static void call_to_a_child_that_does_not_come_to_be_returns_enotconn(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *child =
+		fixture_add(fixture, (struct weir_child_config){ .backend = "failing", .args = "slow" });
+
+	fixture_await(fixture, child, WEIR_CHILD_STARTING);
+	weir_child_stop(child);
+	assert_int_equal(call(child, ORDER_STATUS, 0), -ENOTCONN);
+}
+
 static int nested_call_status;
 
 static void call_from_event(struct fixture *fixture, const struct weir_event *event)
@@ -187,6 +199,7 @@ static int run(void)
 		WITH_FRONTEND(types_of_weirs_own_cannot_be_sent),
 		WITH_FRONTEND(call_that_is_not_answered_times_out),
 		WITH_FRONTEND(call_to_a_child_that_dies_returns_enotconn),
+		WITH_FRONTEND(call_to_a_child_that_does_not_come_to_be_returns_enotconn),
 		WITH_FRONTEND(call_from_within_an_event_is_refused),
 		WITH_FRONTEND(commands_are_refused_when_the_pipe_is_full),
 		WITH_FRONTEND(signals_become_events),
