@@ -15,6 +15,7 @@
 #define SHARE_WORKER_BYTES 262144 /* what it says was asked for */
 #define SHARE_NS	   (10 * CLOCK_MS)
 #define READS_MAX	   64 /* more than a full pipe takes */
+#define FULL_NS		   (10 * CLOCK_MS)
 
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size)
 {
@@ -269,10 +270,16 @@ int weir_child_call(struct weir_child *child, uint32_t type, const void *data, s
 	child->call = (struct call){ .id = message.id, .buffer = buffer, .size = size != NULL ? size : &no_room };
 	r = message_send(child->commands, &message);
 	while (r == -EAGAIN || (r == 0 && !child->call.done)) {
-		if (weir_frontend_dispatch(child->frontend, deadline_ns) == -ETIMEDOUT)
+		/* Nothing tells when there is room in its pipe again. */
+		int64_t again_ns = r == -EAGAIN ? clock_ns() + FULL_NS : CLOCK_NEVER;
+
+		weir_frontend_dispatch(child->frontend, deadline_ns < again_ns ? deadline_ns : again_ns);
+		if (child->call.done)
+			r = 0;
+		else if (clock_ns() >= deadline_ns)
 			r = -ETIMEDOUT;
 		else if (r == -EAGAIN)
-			r = child->call.done ? 0 : message_send(child->commands, &message);
+			r = message_send(child->commands, &message);
 	}
 	if (r == 0)
 		r = child->call.status;

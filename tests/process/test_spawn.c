@@ -119,6 +119,24 @@ static void commands_are_refused_when_the_pipe_is_full(void **state)
 	assert_int_equal(r, -EAGAIN);
 }
 
+/* It reads again, but says nothing that would wake the frontend, which has other reasons to do so once a second. */
+static void call_goes_on_when_there_is_room_in_the_pipe_again(void **state)
+{
+	struct weir_child *child = add_running(*state, "full for a while");
+	static const char data[WEIR_MESSAGE_BYTES_MAX];
+	int64_t begun_ns = now_ns();
+
+	for (int i = 0; i < 8; i++) {
+		send_order(child, ORDER_TOIL, 20);
+		while (weir_child_send(child, ORDER_STATUS, data, sizeof(data)) == 0)
+			;
+		assert_int_equal(weir_child_call(child, ORDER_STATUS, data, sizeof(data), NULL, NULL,
+					 now_ns() + PATIENCE_S * SECOND),
+			0);
+	}
+	assert_true(now_ns() - begun_ns < 5 * SECOND);
+}
+
 static void signals_become_events(void **state)
 {
 	struct fixture *fixture = *state;
@@ -202,6 +220,7 @@ static int run(void)
 		WITH_FRONTEND(call_to_a_child_that_does_not_come_to_be_returns_enotconn),
 		WITH_FRONTEND(call_from_within_an_event_is_refused),
 		WITH_FRONTEND(commands_are_refused_when_the_pipe_is_full),
+		WITH_FRONTEND(call_goes_on_when_there_is_room_in_the_pipe_again),
 		WITH_FRONTEND(signals_become_events),
 		WITH_FRONTEND(second_frontend_is_refused),
 		WITH_FRONTEND(output_comes_line_by_line_before_the_death),
