@@ -21,15 +21,19 @@ static inline int64_t clock_ns(void)
 	return now.tv_sec * CLOCK_S + now.tv_nsec;
 }
 
+/* Programs say INT64_MAX when they mean "no limit". */
+static inline int64_t clock_after(int64_t begun_ns, int64_t ns)
+{
+	return ns > CLOCK_NEVER - begun_ns ? CLOCK_NEVER : begun_ns + ns;
+}
+
 /* ppoll() with a deadline. An interruption counts as a time-out: callers look at the clock and come back. */
 static inline int clock_poll(struct pollfd *fds, nfds_t count, int64_t deadline_ns)
 {
-	int64_t left_ns = deadline_ns - clock_ns();
+	int64_t now_ns = clock_ns(), left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 	struct timespec timeout;
 	int r;
 
-	if (left_ns < 0)
-		left_ns = 0;
 	timeout = (struct timespec){ .tv_sec = left_ns / CLOCK_S, .tv_nsec = left_ns % CLOCK_S };
 	r = ppoll(fds, count, &timeout, NULL);
 	return r < 0 && errno == EINTR ? 0 : r;

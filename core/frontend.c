@@ -103,7 +103,7 @@ static void on_user_tick(void *data)
 {
 	struct weir_frontend *frontend = data;
 
-	frontend->user_tick.due_ns = clock_ns() + frontend->config.tick_ns;
+	frontend->user_tick.due_ns = clock_after(clock_ns(), frontend->config.tick_ns);
 	frontend_emit(frontend, &(struct weir_event){ .type = WEIR_EVENT_TICK });
 }
 
@@ -212,7 +212,7 @@ static void init(struct weir_frontend *frontend)
 	orphans_init(frontend);
 	notify_init(frontend);
 	if (frontend->config.tick_ns > 0)
-		frontend->user_tick.due_ns = clock_ns() + frontend->config.tick_ns;
+		frontend->user_tick.due_ns = clock_after(clock_ns(), frontend->config.tick_ns);
 }
 
 int weir_frontend_create(struct weir_frontend **frontend, const struct weir_frontend_config *config)
@@ -311,7 +311,7 @@ static void stop_all(struct weir_frontend *frontend)
 	notify_stopping(frontend);
 	FOR_EACH_CHILD_BACKWARDS(frontend, child)
 	{
-		int64_t needed_ns = child->config.stop_ns + child->config.term_ns + CLOCK_S;
+		int64_t needed_ns = clock_after(clock_after(child->config.stop_ns, child->config.term_ns), CLOCK_S);
 
 		bound_ns = needed_ns > bound_ns ? needed_ns : bound_ns;
 		if (child->state == WEIR_CHILD_STOPPING && child->timer.due_ns == CLOCK_NEVER)
@@ -321,7 +321,7 @@ static void stop_all(struct weir_frontend *frontend)
 	/* Or a death that has not been seen yet would have all members started again. */
 	for (struct weir_group *group = frontend->group_list; group != NULL; group = group->next)
 		weir_group_stop(group);
-	bound_ns += clock_ns();
+	bound_ns = clock_after(clock_ns(), bound_ns);
 	while (!all_ended(frontend) || frontend->unanswered > 0 || !orphans_are_gone(frontend))
 		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
 			break;

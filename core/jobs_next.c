@@ -183,8 +183,10 @@ void jobs_next(struct jobs *jobs, int64_t now_ns, struct jobs_action *action)
 
 static void sooner(int64_t *due_ns, int64_t begun_ns, int64_t limit_ns)
 {
-	if (limit_ns > 0 && begun_ns + limit_ns < *due_ns)
-		*due_ns = begun_ns + limit_ns;
+	int64_t end_ns = clock_after(begun_ns, limit_ns);
+
+	if (limit_ns > 0 && end_ns < *due_ns)
+		*due_ns = end_ns;
 }
 
 int64_t jobs_due_ns(const struct jobs *jobs)

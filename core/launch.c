@@ -188,8 +188,9 @@ int weir_launch(struct weir_frontend *frontend, const struct weir_launch_config 
 	launch->child->owner = &owner;
 	launch->child->owned = launch;
 	launch->child->is_command = config->argv != NULL;
-	launch->timer =
-		(struct loop_timer){ .due_ns = clock_ns() + launch->config.limit_ns, .fn = time_out, .data = launch };
+	launch->timer = (struct loop_timer){
+		.due_ns = clock_after(clock_ns(), launch->config.limit_ns), .fn = time_out, .data = launch
+	};
 	loop_add_timer(frontend->loop, &launch->timer);
 	return 0;
 }

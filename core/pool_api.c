@@ -306,5 +306,5 @@ void weir_pool_counters(const struct weir_pool *pool, struct weir_pool_counters 
 		counters->active += worker->taken;
 	}
 	counters->budget_left_ns =
-		jobs->config.budget_ns > 0 ? jobs->created_ns + jobs->config.budget_ns - clock_ns() : INT64_MAX;
+		jobs->config.budget_ns > 0 ? jobs->config.budget_ns - (clock_ns() - jobs->created_ns) : INT64_MAX;
 }

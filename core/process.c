@@ -265,9 +265,9 @@ static void set_deadline(struct weir_child *child, uint32_t actions)
 	if ((actions & SUPERVISE_WAIT_CLOSING) != 0)
 		*due_ns = now_ns + CLOSING_NS;
 	if ((actions & SUPERVISE_WAIT_STOP) != 0)
-		*due_ns = now_ns + child->config.stop_ns;
+		*due_ns = clock_after(now_ns, child->config.stop_ns);
 	if ((actions & SUPERVISE_WAIT_TERM) != 0)
-		*due_ns = now_ns + child->config.term_ns;
+		*due_ns = clock_after(now_ns, child->config.term_ns);
 	if ((actions & SUPERVISE_WAIT_KILL) != 0)
 		*due_ns = now_ns + KILL_NS;
 	if ((actions & SUPERVISE_WAIT_BACKOFF) != 0)

@@ -171,7 +171,7 @@ static void begin(struct weir_child *child, int pid)
 	child->frontend->blind |= child->pidfd < 0;
 	frontend_want_tick(child->frontend);
 	child->starts++;
-	child->timer.due_ns = clock_ns() + child->config.ready_ns;
+	child->timer.due_ns = clock_after(clock_ns(), child->config.ready_ns);
 	message_parser_init(&child->parser);
 	stream_child_spawned(child);
 }

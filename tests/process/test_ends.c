@@ -99,6 +99,21 @@ static void backend_that_does_not_get_ready_is_killed(void **state)
 	assert_string_equal(fixture_reason(fixture, child, WEIR_CHILD_FAILED), "did not get ready within 0.2 s");
 }
 
+static void the_largest_deadlines_are_none(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *child = fixture_add(fixture,
+		(struct weir_child_config){
+			.backend = "obedient", .ready_ns = INT64_MAX, .stop_ns = INT64_MAX, .term_ns = INT64_MAX });
+
+	fixture_await(fixture, child, WEIR_CHILD_RUNNING);
+	assert_int_equal(call(child, ORDER_STATUS, 0), 0);
+	weir_child_stop(child);
+	fixture_await(fixture, child, WEIR_CHILD_DONE);
+	assert_int_equal(fixture_count(fixture, child, WEIR_CHILD_RUNNING), 1);
+	assert_int_equal(fixture_count(fixture, child, WEIR_CHILD_TERMINATING), 0);
+}
+
 static void unknown_backend_fails_at_once_and_says_where_it_looked(void **state)
 {
 	static const struct {
@@ -245,6 +260,7 @@ static int run(void)
 		WITH_FRONTEND(backend_that_cannot_enter_fails_with_its_reason),
 		WITH_FRONTEND(crash_loop_ends_in_failed),
 		WITH_FRONTEND(backend_that_does_not_get_ready_is_killed),
+		WITH_FRONTEND(the_largest_deadlines_are_none),
 		WITH_FRONTEND(unknown_backend_fails_at_once_and_says_where_it_looked),
 		WITH_FRONTEND(bad_configs_are_refused),
 		WITH_FRONTEND(stopped_child_leaves_and_is_done),

@@ -103,6 +103,14 @@ static void a_command_that_does_not_exist_says_so(void **state)
 	ASSERT_HAS(ended.reason, "No such file");
 }
 
+static void the_largest_limit_is_none(void **state)
+{
+	run_shell(*state, "sleep 0.1", (struct weir_launch_config){ .limit_ns = INT64_MAX });
+	assert_true(ended.result.success);
+	run_function(*state, "echo", (struct weir_launch_config){ .limit_ns = INT64_MAX });
+	assert_true(ended.result.success);
+}
+
 static void a_command_over_its_limit_is_terminated(void **state)
 {
 	struct fixture *fixture = *state;
@@ -306,6 +314,7 @@ int main(void)
 		WITH_FRONTEND(a_command_gets_its_arguments_as_they_are),
 		WITH_FRONTEND(only_exit_code_0_is_a_success),
 		WITH_FRONTEND(a_command_that_does_not_exist_says_so),
+		WITH_FRONTEND(the_largest_limit_is_none),
 		WITH_FRONTEND(a_command_over_its_limit_is_terminated),
 		WITH_FRONTEND(a_command_that_is_deaf_to_sigterm_is_killed_with_what_it_started),
 		WITH_FRONTEND(an_exit_in_order_after_the_limit_is_no_success),

@@ -40,6 +40,22 @@ static void a_job_has_limits_of_its_own_or_none(void **state)
 	finish(&bench);
 }
 
+static void the_largest_limit_is_none(void **state)
+{
+	struct bench bench;
+
+	setup_with(&bench,
+		(struct weir_pool_config){
+			.soft_ns = INT64_MAX, .hard_ns = INT64_MAX, .budget_ns = INT64_MAX, .stall_ns = INT64_MAX },
+		1);
+	submit(&bench);
+	DONE_SO_FAR(&bench, "s0");
+	bench.now_ns += 1000000 * CLOCK_S;
+	DONE_SO_FAR(&bench, "");
+	assert_true(jobs_due_ns(&bench.jobs) == CLOCK_NEVER);
+	finish(&bench);
+}
+
 static void an_answer_that_was_quicker_than_the_kill_wins(void **state)
 {
 	struct bench bench;
@@ -103,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(limits_count_from_the_beginning_of_a_job),
 		cmocka_unit_test(a_job_has_limits_of_its_own_or_none),
+		cmocka_unit_test(the_largest_limit_is_none),
 		cmocka_unit_test(an_answer_that_was_quicker_than_the_kill_wins),
 		cmocka_unit_test(a_budget_that_is_used_up_stops_the_pool),
 		cmocka_unit_test(a_stall_is_said_once_until_a_job_ends),
