@@ -101,6 +101,19 @@ static void fill_standard_fds(void)
 		close(fd);
 }
 
+/* A program that is started with SIGCHLD ignored inherits that, and would never learn how its children ended. */
+static void keep_zombies(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGCHLD, NULL, &action) < 0)
+		return;
+	if (action.sa_handler == SIG_IGN)
+		action.sa_handler = SIG_DFL;
+	action.sa_flags &= ~SA_NOCLDWAIT;
+	sigaction(SIGCHLD, &action, NULL);
+}
+
 int weir_init(const struct weir_init_config *config)
 {
 	char threads[ZYGOTE_TEXT_BYTES - 128];
@@ -113,6 +126,7 @@ int weir_init(const struct weir_init_config *config)
 	plugin_set_table(own.config.backends);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is to fail like one on a full disk */
+	keep_zombies();
 	fill_standard_fds();
 	become_back();
 	r = threads_check_single(threads, sizeof(threads));

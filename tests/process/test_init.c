@@ -200,6 +200,24 @@ static void program_without_standard_descriptors_can_start_children(void **state
 	assert_int_equal(run_apart(start_without_standard_fds), 0);
 }
 
+/* As a shell that ignores it may have started this program. */
+static int start_with_sigchld_ignored(void)
+{
+	int r;
+
+	signal(SIGCHLD, SIG_IGN);
+	if (weir_init(&init) < 0)
+		return 1;
+	r = run_until((struct weir_child_config){ .backend = "obedient", .restart = WEIR_RESTART_TRANSIENT },
+		WEIR_CHILD_DONE, ORDER_PRINT);
+	return r != 0 ? r : strcmp(last_reason, "exit status 0") == 0 ? 0 : 3;
+}
+
+static void program_that_inherits_an_ignored_sigchld_learns_how_children_end(void **state)
+{
+	assert_int_equal(run_apart(start_with_sigchld_ignored), 0);
+}
+
 static volatile int stop_threads;
 
 static void *churn(void *data)
@@ -251,6 +269,7 @@ int main(void)
 		cmocka_unit_test(thread_of_a_preloaded_plugin_is_named),
 		cmocka_unit_test(kernel_thread_of_a_ring_is_named),
 		cmocka_unit_test(program_without_standard_descriptors_can_start_children),
+		cmocka_unit_test(program_that_inherits_an_ignored_sigchld_learns_how_children_end),
 		cmocka_unit_test(threads_after_init_do_not_hinder_restarts),
 	};
 

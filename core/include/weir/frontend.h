@@ -24,7 +24,7 @@ struct weir_init_config {
 };
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
- * Ignores SIGPIPE and SIGXFSZ, opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
+ * Ignores SIGPIPE and SIGXFSZ (and leave SIGCHLD alone, or nobody knows how children ended), opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
  * subreaper: orphaned descendants become its children. (Of those, Weir kills and reaps what belonged to a dead child,
  * and reaps any other that has been dead for 5 s: wait for children of your own before that.) If the zygote dies the
  * program is started again as one (/proc/self/exe), as it is for WEIR_SPAWN_EXEC; there weir_init() does not return. If
