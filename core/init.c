@@ -27,8 +27,9 @@
 #define DEATHS_MAX 10
 
 static struct {
-	bool initialised, ready;
+	bool ready;
 	struct weir_init_config config;
+	int process; /* in which weir_init() has succeeded: a fork of it is another one */
 	int socket, pidfd, pid;
 	uint32_t deaths;
 	int64_t deaths_since_ns;
@@ -119,9 +120,12 @@ int weir_init(const struct weir_init_config *config)
 	char threads[ZYGOTE_TEXT_BYTES - 128];
 	int r;
 
-	if (own.initialised)
+	if (zygote_is_initialised())
 		return 0;
 	own.error[0] = '\0';
+	own.ready = false;
+	fds_close(&own.socket); /* of the process that we are a fork of */
+	fds_close(&own.pidfd);
 	own.config = config != NULL ? *config : (struct weir_init_config){ 0 };
 	plugin_set_table(own.config.backends);
 	signal(SIGPIPE, SIG_IGN);
@@ -141,7 +145,7 @@ int weir_init(const struct weir_init_config *config)
 	r = start_by_fork();
 	if (r < 0)
 		return refuse(r, "cannot start the zygote: %s", strerror(-r));
-	own.initialised = true;
+	own.process = getpid();
 	return 0;
 }
 
@@ -169,7 +173,7 @@ bool zygote_is_ready(void)
 
 bool zygote_is_initialised(void)
 {
-	return own.initialised;
+	return own.process == getpid();
 }
 
 int zygote_attend(struct zygote_answer *answer)

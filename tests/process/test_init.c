@@ -218,6 +218,30 @@ static void program_that_inherits_an_ignored_sigchld_learns_how_children_end(voi
 	assert_int_equal(run_apart(start_with_sigchld_ignored), 0);
 }
 
+static int begin_anew(void)
+{
+	struct weir_frontend *frontend = NULL;
+
+	if (weir_frontend_create(&frontend, NULL) != -EPERM)
+		return 4;
+	if (weir_init(&init) < 0)
+		return 5;
+	return run_until((struct weir_child_config){ .backend = "obedient" }, WEIR_CHILD_RUNNING, 0);
+}
+
+static int init_and_fork(void)
+{
+	if (weir_init(&init) < 0)
+		return 1;
+	return run_apart(begin_anew);
+}
+
+/* As one that puts itself into the background is. */
+static void fork_of_a_program_has_to_begin_anew(void **state)
+{
+	assert_int_equal(run_apart(init_and_fork), 0);
+}
+
 static volatile int stop_threads;
 
 static void *churn(void *data)
@@ -263,15 +287,18 @@ static void threads_after_init_do_not_hinder_restarts(void **state)
 
 int main(void)
 {
-	/* In this order: the last one initialises. A zygote that is made by exec begins here, too. */
+	/* In this order: the last one initialises. */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_before_init_are_refused_by_name),
 		cmocka_unit_test(thread_of_a_preloaded_plugin_is_named),
 		cmocka_unit_test(kernel_thread_of_a_ring_is_named),
 		cmocka_unit_test(program_without_standard_descriptors_can_start_children),
 		cmocka_unit_test(program_that_inherits_an_ignored_sigchld_learns_how_children_end),
+		cmocka_unit_test(fork_of_a_program_has_to_begin_anew),
 		cmocka_unit_test(threads_after_init_do_not_hinder_restarts),
 	};
 
+	if (getenv("WEIR_ZYGOTE") != NULL) /* this is a zygote made by exec: not to begin all of this again */
+		return weir_init(&init);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
