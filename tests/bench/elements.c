@@ -4,7 +4,6 @@
  * median over the rounds. */
 #include "elements.h"
 
-#include <glob.h>
 #include <gst/gst.h>
 #include <signal.h>
 #include <stdio.h>
@@ -81,23 +80,9 @@ static void start(struct process *process, const char *program, const struct sce
 
 static void stop(struct process *process)
 {
-	kill(process->pid, SIGKILL);
+	kill(process->pid, SIGTERM);
 	waitpid(process->pid, NULL, 0);
 	munmap(process->counters, sizeof(*process->counters));
-}
-
-/* shmsink leaves its memory behind when it is killed. */
-static void stop_producer(struct process *process)
-{
-	char pattern[64];
-	glob_t found;
-
-	snprintf(pattern, sizeof(pattern), "/dev/shm/shmpipe.*%d.*", (int)process->pid);
-	stop(process);
-	if (glob(pattern, 0, NULL, &found) == 0)
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			unlink(found.gl_pathv[i]);
-	globfree(&found);
 }
 
 static bool await_buffers(const struct process *process)
@@ -196,7 +181,7 @@ static bool run(const char *program, const struct kind *kind, const struct scene
 		measure(&producer, reader, scene, seconds, figures);
 	for (unsigned i = 0; i < started; i++)
 		stop(&reader[i]);
-	stop_producer(&producer);
+	stop(&producer);
 	unlink(path);
 	return ready;
 }

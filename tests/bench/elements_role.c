@@ -3,6 +3,7 @@
 #include "elements.h"
 
 #include <gst/base/gstpushsrc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,15 @@ static void watch(GstElement *pipeline, bool reads)
 	gst_object_unref(sink);
 }
 
+static char shmsink_file[40];
+
+/* shmsink leaves its memory behind when it is killed. */
+static void leave_nothing(int signal)
+{
+	unlink(shmsink_file);
+	_exit(1);
+}
+
 int elements_play(struct elements_counters *shared, const char *description, bool reads, int64_t interval)
 {
 	GError *error = NULL;
@@ -137,7 +147,10 @@ int elements_play(struct elements_counters *shared, const char *description, boo
 
 	counters = shared;
 	interval_ns = interval;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	snprintf(shmsink_file, sizeof(shmsink_file), "/dev/shm/shmpipe.%5d.%5d", (int)getpid(), 0);
+	signal(SIGTERM, leave_nothing);
+	signal(SIGINT, leave_nothing);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* however the bench ends */
 	gst_element_register(NULL, "stampsrc", GST_RANK_NONE, stamp_src_get_type());
 	pipeline = gst_parse_launch(description, &error);
 	if (pipeline == NULL) {
