@@ -107,6 +107,7 @@ bool sinkstream_set_caps(struct sinkstream *stream, GstCaps *caps)
 			("caps: %s", gst_structure_get_name(gst_caps_get_structure(caps, 0))));
 		return false;
 	}
+	stream->is_planar = planar_info(&stream->planar, caps);
 	stream->source_known = false;
 	allocator = sinkring_ref(&stream->ring);
 	if (allocator != NULL) {

@@ -253,6 +253,7 @@ GstFlowReturn sinkstream_wait(struct sinkstream *stream)
 GstFlowReturn sinkstream_render(struct sinkstream *stream, GstBuffer *buffer)
 {
 	GstFlowReturn flow = GST_FLOW_OK;
+	GstBuffer *packed = NULL;
 	int r;
 
 	if (stream->serve == NULL && stream->format.kind == 0)
@@ -261,11 +262,14 @@ GstFlowReturn sinkstream_render(struct sinkstream *stream, GstBuffer *buffer)
 	stream->source_known = true; /* only now is there a clock and a base time for certain */
 	stream->buffers++;
 	/* Unlocked by a pause: wait for its end, then go on with this frame. Unlocked by a flush: the end is now. */
+	if (stream->is_planar)
+		buffer = packed = planar_pack(&stream->planar, buffer);
 	while ((r = publish_somewhere(stream, buffer)) == -EINTR) {
 		flow = gst_base_sink_wait_preroll(stream->sink);
 		if (flow != GST_FLOW_OK)
 			break;
 	}
+	gst_clear_buffer(&packed);
 	switch (r) {
 	case 0:
 	case -EINTR: return flow;

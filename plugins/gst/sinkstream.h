@@ -6,6 +6,7 @@
  * counters. */
 
 #include "epoch.h"
+#include "planar.h"
 #include "serve.h"
 #include "sinkring.h"
 #include "streamcaps.h"
@@ -24,6 +25,8 @@ struct sinkstream {
 	gint renew;		   /* atomic: the ring is to be replaced by another one like it */
 	uint32_t meta_room;
 	GstVideoInfo info; /* of raw video, else zeroes */
+	bool is_planar;	   /* raw audio in planes: */
+	GstAudioInfo planar;
 	struct videoframe_source source;
 	struct epoch epoch;
 	bool source_known;

@@ -66,7 +66,7 @@ static bool push_caps(struct srcstream *stream)
 	/* They may stand there cut short. */
 	if (stream->long_caps != NULL && streamcaps_are_of(stream->long_caps, format))
 		gst_caps_replace(&caps, stream->long_caps);
-	stream->is_video = false;
+	stream->is_video = stream->is_planar = false;
 	if (caps == NULL && format->kind == WEIR_KIND_OTHER) {
 		stream->new_generation = false; /* a stream without caps */
 		return true;
@@ -78,6 +78,7 @@ static bool push_caps(struct srcstream *stream)
 		gst_clear_caps(&caps);
 		return false;
 	}
+	stream->is_planar = planar_info(&stream->planar, caps);
 	stream->is_video = streamcaps_video_info(&stream->info, caps);
 	stream->has_layout = stream->is_video && streamcaps_take_layout(&stream->info, format);
 	if (stream->caps == NULL || !gst_caps_is_equal(caps, stream->caps)) {
@@ -273,6 +274,8 @@ static GstBuffer *to_buffer(
 		gst_buffer_add_video_meta_full(buffer, 0, GST_VIDEO_INFO_FORMAT(&stream->info),
 			GST_VIDEO_INFO_WIDTH(&stream->info), GST_VIDEO_INFO_HEIGHT(&stream->info),
 			GST_VIDEO_INFO_N_PLANES(&stream->info), stream->info.offset, stream->info.stride);
+	if (stream->is_planar)
+		planar_describe(&stream->planar, buffer);
 	if (is_ours)
 		wire_in_add_metas(stream->wire, buffer);
 	return buffer;

@@ -8,6 +8,7 @@
 
 #include "epoch.h"
 #include "frameallocator.h"
+#include "planar.h"
 #include "wire.h"
 
 enum timestamp_mode {
@@ -30,9 +31,11 @@ struct srcstream {
 	GstCaps *caps, *long_caps;
 	GstVideoInfo info;
 	bool is_video, has_layout; /* raw video; in the layout that its caps imply */
-	GstSegment segment;	   /* the producer's */
-	int64_t shift_ns;	   /* by which it was moved */
-	uint64_t buffers;	   /* the producer's count at the last buffer */
+	bool is_planar;		   /* raw audio in planes: */
+	GstAudioInfo planar;
+	GstSegment segment; /* the producer's */
+	int64_t shift_ns;   /* by which it was moved */
+	uint64_t buffers;   /* the producer's count at the last buffer */
 	bool discont;
 	GstClockTime latency_ns; /* the producer's; the next two are read by other threads, with the object lock */
 	uint64_t pushed, lost, copied, broken, producers;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <gst/audio/audio.h>
 #include <gst/video/video.h>
 
 /* Streams, caps, events and metas that are legal and rare. */
@@ -64,6 +65,48 @@ static void fields_pass_one_by_one(void **state)
 	assert_int_equal(GST_VIDEO_FRAME_COMP_HEIGHT(&frame, 0), 12);
 	gst_video_frame_unmap(&frame);
 	gst_buffer_unref(buffer);
+	link_close(&link);
+}
+
+/* Three channels of 10 samples each, with or without something between them. */
+static GstBuffer *planar_buffer(const GstAudioInfo *info, gsize between)
+{
+	gsize plane = 10 * sizeof(gint16), offsets[3] = { 0, plane + between, 2 * (plane + between) };
+	GstBuffer *buffer = link_buffer(3 * (plane + between), 9);
+
+	for (int i = 0; i < 3; i++)
+		gst_buffer_memset(buffer, offsets[i], (guint8)(i + 1), plane);
+	gst_buffer_add_audio_meta(buffer, info, 10, offsets);
+	return buffer;
+}
+
+static void audio_in_planes_passes_with_its_layout(void **state)
+{
+	GstCaps *caps = gst_caps_from_string("audio/x-raw,format=S16LE,rate=44123,channels=3,layout=non-interleaved,"
+					     "channel-mask=(bitmask)0");
+	GstAudioInfo info;
+	struct link link;
+
+	assert_true(gst_audio_info_from_caps(&info, caps));
+	link_open_sink(&link, NULL, NULL);
+	gst_harness_set_src_caps(link.in, caps);
+	link.out = link_open_source(&link, NULL);
+	link_await_clients(&link, 1);
+	for (gsize between = 0; between < 8; between += 4) {
+		GstAudioBuffer audio;
+		GstBuffer *buffer;
+
+		link_push(&link, planar_buffer(&info, between));
+		buffer = link_pull(link.out);
+		assert_true(gst_audio_buffer_map(&audio, &info, buffer, GST_MAP_READ));
+		assert_int_equal(audio.n_samples, 10);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(((guint8 *)audio.planes[i])[0], i + 1);
+			assert_int_equal(((guint8 *)audio.planes[i])[19], i + 1);
+		}
+		gst_audio_buffer_unmap(&audio);
+		gst_buffer_unref(buffer);
+	}
 	link_close(&link);
 }
 
@@ -221,6 +264,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_buffers_pass),
 		cmocka_unit_test(fields_pass_one_by_one),
+		cmocka_unit_test(audio_in_planes_passes_with_its_layout),
 		cmocka_unit_test(caps_of_any_length_cross_whole),
 		cmocka_unit_test(caps_that_differ_in_what_the_head_leaves_out_are_told),
 		cmocka_unit_test(caps_that_are_too_long_are_refused),
