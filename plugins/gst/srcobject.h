@@ -14,6 +14,7 @@ struct _WeirSrc {
 	GstPad *pad;
 
 	struct srcsettings settings; /* guarded by the object lock */
+	struct srcsettings run;	     /* as they were when it started; the streaming thread's */
 
 	GMutex lock; /* guards the next three */
 	GCond changed;

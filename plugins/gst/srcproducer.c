@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "srcobject.h"
 
@@ -11,12 +12,12 @@ static void tell(WeirSrc *self, const char *what)
 {
 	gst_element_post_message(GST_ELEMENT_CAST(self),
 		gst_message_new_element(GST_OBJECT_CAST(self),
-			gst_structure_new(what, "socket-path", G_TYPE_STRING, self->settings.socket_path, NULL)));
+			gst_structure_new(what, "socket-path", G_TYPE_STRING, self->run.socket_path, NULL)));
 }
 
 static GstFlowReturn explain(WeirSrc *self, int r)
 {
-	const char *path = self->settings.socket_path;
+	const char *path = self->run.socket_path;
 
 	switch (r) {
 	case -ENOENT:
@@ -45,9 +46,28 @@ static GstFlowReturn explain(WeirSrc *self, int r)
 			("Not allowed to read %s: its weirsink takes other users with perms=0666 any-user=true", path),
 			("%s", g_strerror(-r)));
 		break;
+	case -ENOTSOCK:
+	case -EPROTOTYPE:
+	case -EPROTO:
+		GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ,
+			("%s is something else than the socket of a weirsink: give that one's socket-path", path),
+			("%s", g_strerror(-r)));
+		break;
+	case -ENAMETOOLONG:
+		GST_ELEMENT_ERROR(
+			self, RESOURCE, SETTINGS, ("%s is longer than the 107 bytes of a socket's name", path), (NULL));
+		break;
 	default: GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Cannot read %s: %s", path, g_strerror(-r)), (NULL));
 	}
 	return GST_FLOW_ERROR;
+}
+
+/* What is no socket refuses connections, too, and will not become one. */
+static bool is_no_socket(const char *path)
+{
+	struct stat status;
+
+	return path[0] != '@' && stat(path, &status) == 0 && !S_ISSOCK(status.st_mode);
 }
 
 static bool may_come(WeirSrc *self, int r)
@@ -58,9 +78,9 @@ static bool may_come(WeirSrc *self, int r)
 
 GstFlowReturn srcproducer_connect(WeirSrc *self)
 {
-	struct weir_policy policy = srcsettings_policy(&self->settings);
+	struct weir_policy policy = srcsettings_policy(&self->run);
 	int64_t now_ns = epoch_monotonic_ns();
-	int r = feed_connect(&self->feed, self->settings.socket_path, &policy);
+	int r = feed_connect(&self->feed, self->run.socket_path, &policy);
 
 	if (r == 0) {
 		GST_INFO_OBJECT(self, "connected to process %d", weir_client_server_pid(self->feed.client));
@@ -69,11 +89,13 @@ GstFlowReturn srcproducer_connect(WeirSrc *self)
 		tell(self, "weirsrc-connected");
 		return GST_FLOW_OK;
 	}
-	if (!self->settings.reconnect || !may_come(self, r) ||
-		(self->settings.connection_timeout_ns != 0 &&
-			now_ns - self->waiting_since_ns >= (int64_t)self->settings.connection_timeout_ns))
+	if (r == -ECONNREFUSED && is_no_socket(self->run.socket_path))
+		r = -ENOTSOCK;
+	if (!self->run.reconnect || !may_come(self, r) ||
+		(self->run.connection_timeout_ns != 0 &&
+			now_ns - self->waiting_since_ns >= (int64_t)self->run.connection_timeout_ns))
 		return explain(self, r);
-	GST_LOG_OBJECT(self, "nobody serves %s yet: %s", self->settings.socket_path, g_strerror(-r));
+	GST_LOG_OBJECT(self, "nobody serves %s yet: %s", self->run.socket_path, g_strerror(-r));
 	feed_pause(&self->feed, RETRY_NS);
 	return GST_FLOW_OK;
 }
@@ -85,10 +107,10 @@ GstFlowReturn srcproducer_lose(WeirSrc *self)
 	self->connected = false;
 	self->waiting_since_ns = epoch_monotonic_ns();
 	tell(self, "weirsrc-disconnected");
-	if (self->settings.reconnect)
+	if (self->run.reconnect)
 		return GST_FLOW_OK;
 	GST_ELEMENT_ERROR(self, RESOURCE, READ,
-		("The producer of %s is gone; set reconnect=true to wait for the next one", self->settings.socket_path),
+		("The producer of %s is gone; set reconnect=true to wait for the next one", self->run.socket_path),
 		(NULL));
 	return GST_FLOW_ERROR;
 }

@@ -16,6 +16,7 @@ enum {
 	PROP_RECONNECT,
 	PROP_CONNECTION_TIMEOUT,
 	PROP_TIMESTAMP_MODE,
+	PROP_DO_TIMESTAMP,
 	PROP_IS_LIVE,
 	PROP_PROCESSING_DEADLINE,
 };
@@ -77,8 +78,9 @@ void srcsettings_install(GObjectClass *class)
 	install_what(class, flags);
 	g_object_class_install_property(class, PROP_LEAKY_TYPE,
 		g_param_spec_enum("leaky-type", "Leaky type",
-			"What happens when this reader is more than max-buffers behind", leaky_type_get_type(),
-			LEAKY_DOWNSTREAM, flags));
+			"What happens when this reader is more than max-buffers behind (a ring cannot keep the "
+			"oldest: there is no upstream)",
+			leaky_type_get_type(), LEAKY_DOWNSTREAM, flags));
 	g_object_class_install_property(class, PROP_MAX_BUFFERS,
 		g_param_spec_uint("max-buffers", "Maximum buffers",
 			"Buffers that wait for this reader; 1 and leaky: always the newest", 1, WEIR_SLOTS_MAX,
@@ -90,6 +92,10 @@ void srcsettings_install(GObjectClass *class)
 	g_object_class_install_property(class, PROP_TIMESTAMP_MODE,
 		g_param_spec_enum("timestamp-mode", "Timestamp mode", "Which timestamps buffers get",
 			timestamp_mode_get_type(), TIMESTAMP_PRODUCER, flags));
+	g_object_class_install_property(class, PROP_DO_TIMESTAMP,
+		g_param_spec_boolean("do-timestamp", "Do timestamp",
+			"The same as timestamp-mode=arrival, under the name that other sources have for it", FALSE,
+			flags));
 	g_object_class_install_property(class, PROP_IS_LIVE,
 		g_param_spec_boolean("is-live", "Is live",
 			"A live source: buffers flow only while playing, on this pipeline's clock", TRUE, flags));
@@ -115,6 +121,12 @@ bool srcsettings_set(struct srcsettings *settings, guint id, const GValue *value
 	case PROP_RECONNECT: settings->reconnect = g_value_get_boolean(value); return true;
 	case PROP_CONNECTION_TIMEOUT: settings->connection_timeout_ns = g_value_get_uint64(value); return true;
 	case PROP_TIMESTAMP_MODE: settings->timestamp_mode = g_value_get_enum(value); return true;
+	case PROP_DO_TIMESTAMP:
+		if (g_value_get_boolean(value))
+			settings->timestamp_mode = TIMESTAMP_ARRIVAL;
+		else if (settings->timestamp_mode == TIMESTAMP_ARRIVAL)
+			settings->timestamp_mode = TIMESTAMP_PRODUCER;
+		return true;
 	case PROP_IS_LIVE: settings->is_live = g_value_get_boolean(value); return true;
 	case PROP_PROCESSING_DEADLINE: settings->processing_deadline_ns = g_value_get_uint64(value); return true;
 	default: return false;
@@ -132,6 +144,7 @@ bool srcsettings_get(const struct srcsettings *settings, guint id, GValue *value
 	case PROP_RECONNECT: g_value_set_boolean(value, settings->reconnect); return true;
 	case PROP_CONNECTION_TIMEOUT: g_value_set_uint64(value, settings->connection_timeout_ns); return true;
 	case PROP_TIMESTAMP_MODE: g_value_set_enum(value, settings->timestamp_mode); return true;
+	case PROP_DO_TIMESTAMP: g_value_set_boolean(value, settings->timestamp_mode == TIMESTAMP_ARRIVAL); return true;
 	case PROP_IS_LIVE: g_value_set_boolean(value, settings->is_live); return true;
 	case PROP_PROCESSING_DEADLINE: g_value_set_uint64(value, settings->processing_deadline_ns); return true;
 	default: return false;
@@ -223,4 +236,11 @@ void srcsettings_init(struct srcsettings *settings)
 void srcsettings_finish(struct srcsettings *settings)
 {
 	g_free(settings->socket_path);
+}
+
+void srcsettings_copy(struct srcsettings *to, const struct srcsettings *from)
+{
+	g_free(to->socket_path);
+	*to = *from;
+	to->socket_path = g_strdup(from->socket_path);
 }

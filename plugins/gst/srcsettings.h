@@ -22,6 +22,7 @@ struct srcsettings {
 
 void srcsettings_init(struct srcsettings *settings);
 void srcsettings_finish(struct srcsettings *settings);
+void srcsettings_copy(struct srcsettings *to, const struct srcsettings *from);
 
 void srcsettings_install(GObjectClass *class);
 

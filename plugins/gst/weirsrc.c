@@ -140,7 +140,10 @@ static gboolean activate_mode(GstPad *pad, GstObject *parent, GstPadMode mode, g
 
 static bool start(WeirSrc *self)
 {
-	if (self->settings.socket_path == NULL || self->settings.socket_path[0] == '\0') {
+	GST_OBJECT_LOCK(self);
+	srcsettings_copy(&self->run, &self->settings);
+	GST_OBJECT_UNLOCK(self);
+	if (self->run.socket_path == NULL || self->run.socket_path[0] == '\0') {
 		GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND,
 			("No socket-path is set: give that of a weirsink, like /tmp/cam0"), (NULL));
 		return false;
@@ -149,12 +152,12 @@ static bool start(WeirSrc *self)
 		GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Too many open files"), GST_ERROR_SYSTEM);
 		return false;
 	}
-	self->stream.live = self->settings.is_live;
-	self->stream.mode = self->settings.timestamp_mode;
+	self->stream.live = self->run.is_live;
+	self->stream.mode = self->run.timestamp_mode;
 	srcstream_reset(&self->stream);
 	self->was_connected = self->connected = false;
 	self->waiting_since_ns = epoch_monotonic_ns();
-	self->left_to_push = self->settings.num_buffers;
+	self->left_to_push = self->run.num_buffers;
 	return true;
 }
 
@@ -319,6 +322,7 @@ static void weirsrc_finalize(GObject *object)
 	WeirSrc *self = WEIR_SRC(object);
 
 	srcstream_finish(&self->stream);
+	srcsettings_finish(&self->run);
 	srcsettings_finish(&self->settings);
 	g_cond_clear(&self->changed);
 	g_mutex_clear(&self->lock);

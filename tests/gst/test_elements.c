@@ -52,6 +52,39 @@ static void errors_have_their_code_and_say_what_to_do(void **state)
 	assert_error(
 		"weirsrc socket-path=@weir-nobody connection-timeout=200000000 ! fakesink", code, "start a weirsink");
 	g_free(code);
+	code = g_strdup_printf("gst-resource-error-quark %d", GST_RESOURCE_ERROR_OPEN_READ);
+	assert_error("weirsrc socket-path=/tmp ! fakesink", code, "something else than the socket");
+	assert_error("weirsrc socket-path=/etc/passwd ! fakesink", code, "something else than the socket");
+	g_free(code);
+}
+
+static void names_of_other_sources_do_the_same(void **state)
+{
+	GstElement *source = gst_object_ref_sink(gst_parse_launch("weirsrc do-timestamp=true", NULL));
+	gint mode;
+
+	g_object_get(source, "timestamp-mode", &mode, NULL);
+	assert_int_equal(mode, 1); /* arrival */
+	g_object_set(source, "do-timestamp", FALSE, NULL);
+	g_object_get(source, "timestamp-mode", &mode, NULL);
+	assert_int_equal(mode, 0); /* producer */
+	gst_object_unref(source);
+}
+
+/* It counts from the next start on. */
+static void a_path_may_be_set_while_a_source_waits_at_the_one_before(void **state)
+{
+	GstElement *pipeline = gst_parse_launch("weirsrc name=source socket-path=@weir-nobody-0 ! fakesink", NULL);
+	GstElement *source = gst_bin_get_by_name(GST_BIN(pipeline), "source");
+
+	gst_element_set_state(pipeline, GST_STATE_PLAYING);
+	for (int i = 0; i < 100; i++) {
+		g_object_set(source, "socket-path", i % 2 ? "@weir-nobody-1" : "@weir-nobody-2", NULL);
+		g_usleep(3000);
+	}
+	gst_element_set_state(pipeline, GST_STATE_NULL);
+	gst_object_unref(source);
+	gst_object_unref(pipeline);
 }
 
 static void memory_that_is_not_the_system_s_is_refused(void **state)
@@ -233,6 +266,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_have_their_code_and_say_what_to_do),
+		cmocka_unit_test(names_of_other_sources_do_the_same),
+		cmocka_unit_test(a_path_may_be_set_while_a_source_waits_at_the_one_before),
 		cmocka_unit_test(memory_that_is_not_the_system_s_is_refused),
 		cmocka_unit_test(a_full_sink_says_what_it_lacks),
 		cmocka_unit_test(the_proposed_pool_writes_into_slots_and_never_swallows_the_ring),
