@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "streamcaps.h"
+#include "videoframe.h"
 #include "weirsrc.h"
 
 #define GST_CAT_DEFAULT weirsrc_debug
@@ -58,6 +59,36 @@ void srcstream_new_generation(struct srcstream *stream, FrameAllocator *frames)
 
 /* --- caps ------------------------------------------------------------------------------------------------------- */
 
+static bool is_default_layout(const GstVideoInfo *info, const GstCaps *caps)
+{
+	GstVideoInfo usual;
+
+	return gst_video_info_from_caps(&usual, caps) &&
+	       memcmp(usual.offset, info->offset, sizeof(usual.offset)) == 0 &&
+	       memcmp(usual.stride, info->stride, sizeof(usual.stride)) == 0;
+}
+
+/* True if elements downstream look at GstVideoMeta. */
+static bool peer_knows_layouts(GstPad *pad, GstCaps *caps)
+{
+	GstQuery *query = gst_query_new_allocation(caps, FALSE);
+	bool known =
+		gst_pad_peer_query(pad, query) && gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+
+	gst_query_unref(query);
+	return known;
+}
+
+/* Of sound, the rate counts samples: its first buffer will tell. */
+static void set_frame_time(struct srcstream *stream, const struct weir_format *format)
+{
+	GST_OBJECT_LOCK(stream->element);
+	stream->frame_ns = 0;
+	if (format->width > 0 && format->rate_num > 0)
+		stream->frame_ns = gst_util_uint64_scale(GST_SECOND, format->rate_den, format->rate_num);
+	GST_OBJECT_UNLOCK(stream->element);
+}
+
 static bool push_caps(struct srcstream *stream)
 {
 	const struct weir_format *format = frameallocator_format(stream->frames);
@@ -80,13 +111,16 @@ static bool push_caps(struct srcstream *stream)
 	}
 	stream->is_planar = planar_info(&stream->planar, caps);
 	stream->is_video = streamcaps_video_info(&stream->info, caps);
-	stream->has_layout = stream->is_video && streamcaps_take_layout(&stream->info, format);
+	stream->to_pack = false;
 	if (stream->caps == NULL || !gst_caps_is_equal(caps, stream->caps)) {
 		GST_INFO_OBJECT(
 			stream->element, "generation %" PRIu64 ": %" GST_PTR_FORMAT, stream->buffers, (void *)caps);
 		gst_caps_replace(&stream->caps, caps);
 		gst_pad_push_event(stream->pad, gst_event_new_caps(caps));
 	}
+	if (stream->is_video && streamcaps_take_layout(&stream->info, format))
+		stream->to_pack = !is_default_layout(&stream->info, caps) && !peer_knows_layouts(stream->pad, caps);
+	set_frame_time(stream, format);
 	gst_caps_unref(caps);
 	stream->new_generation = false;
 	return true;
@@ -274,6 +308,10 @@ static GstBuffer *to_buffer(
 		gst_buffer_add_video_meta_full(buffer, 0, GST_VIDEO_INFO_FORMAT(&stream->info),
 			GST_VIDEO_INFO_WIDTH(&stream->info), GST_VIDEO_INFO_HEIGHT(&stream->info),
 			GST_VIDEO_INFO_N_PLANES(&stream->info), stream->info.offset, stream->info.stride);
+	if (stream->to_pack) {
+		buffer = videoframe_pack(&stream->info, stream->caps, buffer);
+		count(stream, &stream->copied, !copied);
+	}
 	if (stream->is_planar)
 		planar_describe(&stream->planar, buffer);
 	if (is_ours)
@@ -299,10 +337,14 @@ static void note_loss(struct srcstream *stream, GstBuffer *buffer, const struct 
 
 static void take_latency(struct srcstream *stream, const struct wire_times *times)
 {
-	if (times->latency_ns == stream->latency_ns)
+	bool first = stream->frame_ns == 0 && GST_CLOCK_TIME_IS_VALID(times->duration) && times->duration > 0;
+
+	if (times->latency_ns == stream->latency_ns && !first)
 		return;
 	GST_OBJECT_LOCK(stream->element);
 	stream->latency_ns = times->latency_ns;
+	if (first)
+		stream->frame_ns = times->duration;
 	GST_OBJECT_UNLOCK(stream->element);
 	gst_element_post_message(stream->element, gst_message_new_latency(GST_OBJECT(stream->element)));
 }

@@ -30,14 +30,15 @@ struct srcstream {
 	bool stream_started, segment_pushed;
 	GstCaps *caps, *long_caps;
 	GstVideoInfo info;
-	bool is_video, has_layout; /* raw video; in the layout that its caps imply */
-	bool is_planar;		   /* raw audio in planes: */
+	bool is_video, to_pack; /* raw video; in a layout that those downstream would not look for */
+	bool is_planar;		/* raw audio in planes: */
 	GstAudioInfo planar;
 	GstSegment segment; /* the producer's */
 	int64_t shift_ns;   /* by which it was moved */
 	uint64_t buffers;   /* the producer's count at the last buffer */
 	bool discont;
-	GstClockTime latency_ns; /* the producer's; the next two are read by other threads, with the object lock */
+	GstClockTime latency_ns; /* the producer's; all from here on are read by other threads, with the object lock */
+	GstClockTime frame_ns;	 /* the time from one buffer to the next, or 0: not known */
 	uint64_t pushed, lost, copied, broken, producers;
 };
 

@@ -215,3 +215,24 @@ bool videoframe_copy(const GstVideoInfo *info, GstMemory *target, GstBuffer *sou
 	gst_buffer_unref(buffer);
 	return copied;
 }
+
+GstBuffer *videoframe_pack(const GstVideoInfo *info, const GstCaps *caps, GstBuffer *buffer)
+{
+	GstVideoFrame from, to;
+	GstBuffer *packed;
+	GstVideoInfo usual;
+
+	if (!gst_video_info_from_caps(&usual, caps))
+		return buffer;
+	packed = gst_buffer_new_allocate(NULL, usual.size, NULL);
+	if (gst_video_frame_map(&from, info, buffer, GST_MAP_READ)) {
+		if (gst_video_frame_map(&to, &usual, packed, GST_MAP_WRITE)) {
+			gst_video_frame_copy(&to, &from);
+			gst_video_frame_unmap(&to);
+		}
+		gst_video_frame_unmap(&from);
+	}
+	gst_buffer_copy_into(packed, buffer, GST_BUFFER_COPY_FLAGS | GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+	gst_buffer_unref(buffer);
+	return packed;
+}

@@ -201,15 +201,20 @@ static gboolean send_event(GstElement *element, GstEvent *event)
 
 /* --- queries and events from downstream --------------------------------------------------------------------------- */
 
+/* A reader that is waited for may be late for ever; another one by what is kept for it. */
 static gboolean answer_latency(WeirSrc *self, GstQuery *query)
 {
-	GstClockTime min_ns;
+	GstClockTime min_ns = 0, max_ns = GST_CLOCK_TIME_NONE;
+	bool live;
 
 	GST_OBJECT_LOCK(self);
-	min_ns = self->stream.latency_ns + self->settings.processing_deadline_ns;
+	live = self->settings.is_live;
+	if (live)
+		min_ns = self->stream.latency_ns + self->settings.processing_deadline_ns;
+	if (live && self->stream.frame_ns != 0 && srcsettings_policy(&self->settings).mode != WEIR_POLICY_LOSSLESS)
+		max_ns = min_ns + self->settings.max_buffers * self->stream.frame_ns;
 	GST_OBJECT_UNLOCK(self);
-	/* Nobody upstream keeps frames for longer than the ring does; there is no fixed limit. */
-	gst_query_set_latency(query, self->settings.is_live, self->settings.is_live ? min_ns : 0, GST_CLOCK_TIME_NONE);
+	gst_query_set_latency(query, live, min_ns, max_ns);
 	return TRUE;
 }
 

@@ -30,6 +30,19 @@ static void seeks_are_refused_and_latency_is_answered(void **state)
 	assert_int_equal(min, 7000000);
 	assert_true(max == GST_CLOCK_TIME_NONE);
 	gst_query_unref(query);
+	gst_harness_teardown(link.out);
+
+	/* Who is not waited for keeps 8 frames of 100 ms. */
+	link.out = link_open_source(&link, "processing-deadline=7000000 leaky-type=downstream");
+	link_await_clients(&link, 1);
+	link_push(&link, link_buffer(256, 1));
+	gst_buffer_unref(link_pull(link.out));
+	query = gst_query_new_latency();
+	assert_true(gst_pad_peer_query(link.out->sinkpad, query));
+	gst_query_parse_latency(query, &yes, &min, &max);
+	assert_int_equal(min, 7000000);
+	assert_int_equal(max, 807000000);
+	gst_query_unref(query);
 	link_close(&link);
 }
 
