@@ -82,7 +82,7 @@ static void on_child_state(struct app *app, const struct weir_event *event)
 static void on_stream_state(struct app *app, const struct weir_event *event)
 {
 	app->heard_ns = output_now_ns();
-	if (event->to == WEIR_STREAM_STALE)
+	if (event->to == WEIR_STREAM_STALE && event->stream == app->report.stream) /* of a camera's streams: once */
 		output_say(&app->output, "%s: %s", app->options.label, event->reason);
 	if (event->to == WEIR_STREAM_FAILED)
 		fail(app, app->options.label, NULL, event->reason);

@@ -46,7 +46,7 @@ void report_state(const struct report *report, const struct weir_event *event)
 	snprintf(why, sizeof(why), "%s", event->reason != NULL ? event->reason : "");
 	options_mask(why);
 	add(&text, "{\"type\":\"state\",\"process\":");
-	add_string(&text, child ? weir_child_name(event->child) : report->source);
+	add_string(&text, child ? weir_child_name(event->child) : weir_stream_name(event->stream));
 	add(&text, ",\"from\":\"%s\",\"to\":\"%s\",\"reason\":",
 		child ? weir_child_state_name(event->from) : weir_stream_state_name(event->from),
 		child ? weir_child_state_name(event->to) : weir_stream_state_name(event->to));

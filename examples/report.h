@@ -25,7 +25,7 @@ struct report {
 
 void report_init(struct report *report, struct output *output, const struct options *options);
 
-/* {"type":"state","process":…,"from":…,"to":…,"reason":…} for a change of a child's or the stream's state. */
+/* {"type":"state","process":…,"from":…,"to":…,"reason":…} for a change of a child's or a stream's state. */
 void report_state(const struct report *report, const struct weir_event *event);
 
 /* Frames a second, age and losses since the last time, for people. */

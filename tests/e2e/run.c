@@ -138,6 +138,17 @@ json_t *run_next(struct run *run, const char *type, const char *name, double wit
 	}
 }
 
+int run_transitions(const struct run *run, const char *process, const char *to)
+{
+	json_t *line;
+	size_t i;
+	int count = 0;
+
+	json_array_foreach(run->lines, i, line) count +=
+		strcmp(text_of(line, "process"), process) == 0 && strcmp(text_of(line, "to"), to) == 0;
+	return count;
+}
+
 char *run_results(const struct run *run, const char *analyzer, const char *but)
 {
 	json_t *all = json_array(), *line;

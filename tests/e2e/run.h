@@ -59,6 +59,9 @@ void run_read(struct run *run, double for_s);
 /* Sends a signal to it, and counts end_s from now. */
 void run_kill(struct run *run, int sig);
 
+/* How often this process, or source, came to this state so far. */
+int run_transitions(const struct run *run, const char *process, const char *to);
+
 /* The results of one analyzer so far as text, without what depends on time, and without this key, unless NULL. The
  * caller frees it. */
 char *run_results(const struct run *run, const char *analyzer, const char *but);

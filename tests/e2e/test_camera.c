@@ -91,17 +91,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int transitions(const char *source, const char *to)
-{
-	json_t *line;
-	size_t i;
-	int count = 0;
-
-	json_array_foreach(run.lines, i, line) count +=
-		strcmp(text_of(line, "process"), source) == 0 && strcmp(text_of(line, "to"), to) == 0;
-	return count;
-}
-
 static void wait_for_state(const char *source, const char *to)
 {
 	while (strcmp(text_of(run_next(&run, "state", source, 30), "to"), to) != 0)
@@ -130,8 +119,8 @@ static void a_camera_that_comes_back_is_stale_once_and_live_again(void **state)
 	summary = run_end(&run, 60);
 	assert_true(run.end_s < PROMPT_S);
 	assert_int_equal(exit_code(&run), 0);
-	assert_int_equal(transitions(source, "stale"), 1);
-	assert_int_equal(transitions(source, "live"), 2);
+	assert_int_equal(run_transitions(&run, source, "stale"), 1);
+	assert_int_equal(run_transitions(&run, source, "live"), 2);
 	assert_int_equal((int)number_of(analyzer_in(summary, "motion"), "restarts"), 0);
 	assert_int_equal((int)number_of(analyzer_in(summary, "brightness"), "restarts"), 0);
 }

@@ -100,6 +100,8 @@ static void packets_are_recorded_as_they_come(void **state)
 
 	assert_int_equal((int)number_of(last_record(), "committed"), FRAMES);
 	assert_int_equal((int)number_of(last_record(), "dropped"), 0);
+	assert_int_equal(run_transitions(&run, film, "live"), 1); /* pictures */
+	assert_int_equal(run_transitions(&run, "packets", "live"), 1);
 	run_free(&run);
 	second = RESULTS("--source", file(), "--lossless");
 	assert_string_equal(first, second);
