@@ -12,7 +12,7 @@
 
 #define PREFIX "weir-ring:"
 
-int advertise_path(const char *path)
+static int bind_name(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t bytes = strlen(PREFIX) + strlen(path);
@@ -28,6 +28,16 @@ int advertise_path(const char *path)
 		close(fd);
 		fd = -1;
 	}
+	return fd;
+}
+
+int advertise_path(const char *path)
+{
+	/* Who reads it stands in another folder. */
+	gchar *whole = path[0] == '@' ? g_strdup(path) : g_canonicalize_filename(path, NULL);
+	int fd = bind_name(whole);
+
+	g_free(whole);
 	return fd;
 }
 

@@ -56,11 +56,28 @@ static void tell_changes(struct serve *serve, const struct weir_server_reader *b
 			serve->config.changed(serve->config.data, &now[i], true);
 }
 
+/* Which ends of the present ring were given up as stalled. Called with the lock held. */
+static uint32_t find_stalled(struct serve *serve, const struct weir_server_reader *readers, uint32_t count)
+{
+	struct weir_ring_stats ring = { 0 };
+	uint32_t stalled = 0;
+
+	if (serve->ring != NULL)
+		weir_ring_stats(serve->ring, &ring);
+	for (uint32_t i = 0; ring.stalled > 0 && i < count; i++) {
+		struct weir_end_stats stats;
+
+		if (weir_ring_end_stats(serve->ring, readers[i].end, &stats) == 0 && stats.stalled)
+			stalled |= 1u << readers[i].end;
+	}
+	return stalled;
+}
+
 static gpointer run(gpointer data)
 {
 	struct weir_server_reader readers[2][WEIR_READERS_MAX];
 	struct serve *serve = data;
-	uint32_t count[2] = { 0 };
+	uint32_t count[2] = { 0 }, stalled = 0;
 	bool stopping = false;
 
 	for (unsigned turn = 0; !stopping; turn = 1 - turn) {
@@ -69,8 +86,8 @@ static gpointer run(gpointer data)
 			{ .fd = weir_server_fd(serve->server), .events = POLLIN },
 		};
 		struct weir_server_stats stats;
+		uint32_t notes, now_stalled;
 		eventfd_t wakes;
-		uint32_t notes;
 
 		poll(fds, G_N_ELEMENTS(fds), WEIR_WAIT_BOUND_NS / 1000000);
 		eventfd_read(serve->wake_fd, &wakes);
@@ -78,6 +95,7 @@ static gpointer run(gpointer data)
 		weir_server_dispatch(serve->server);
 		weir_server_stats(serve->server, &stats);
 		count[turn] = weir_server_readers(serve->server, readers[turn]);
+		now_stalled = find_stalled(serve, readers[turn], count[turn]);
 		serve->used_up = stats.retire;
 		notes = serve->notes;
 		serve->notes = 0;
@@ -91,6 +109,10 @@ static gpointer run(gpointer data)
 		g_mutex_unlock(&serve->lock);
 		if (notes != 0)
 			serve->config.note(serve->config.data, notes);
+		for (uint32_t i = 0; i < count[turn]; i++)
+			if (((now_stalled & ~stalled) >> readers[turn][i].end & 1) != 0)
+				serve->config.stalled(serve->config.data, &readers[turn][i]);
+		stalled = now_stalled;
 		tell_changes(serve, readers[1 - turn], count[1 - turn], readers[turn], count[turn]);
 	}
 	return NULL;

@@ -21,6 +21,7 @@ struct serve_config {
 
 	void (*attend)(void *data); /* after every change, and every WEIR_WAIT_BOUND_NS */
 	void (*changed)(void *data, const struct weir_server_reader *reader, bool connected);
+	void (*stalled)(void *data, const struct weir_server_reader *reader); /* once; it is waited for no more */
 	void (*note)(void *data, uint32_t notes);
 	void *data;
 };

@@ -31,17 +31,27 @@ static void take_notes(void *data, uint32_t notes)
 		ask_for_key_unit(data, (notes & WEIRSINK_NOTE_HEADERS) != 0);
 }
 
+static void reader_stalled(void *data, const struct weir_server_reader *reader)
+{
+	GST_WARNING_OBJECT(data,
+		"reader %" PRIu64 ", process %d, wanted every buffer and took none for longer than stall-timeout: it "
+		"loses buffers from now on",
+		reader->number, reader->pid);
+}
+
 static void readers_changed(void *data, const struct weir_server_reader *reader, bool connected)
 {
 	WeirSink *self = data;
+	uint32_t kind;
 
 	GST_INFO_OBJECT(self, "reader %" PRIu64 ", process %d, %s", reader->number, reader->pid,
 		connected ? "connected" : "gone");
 	g_signal_emit(
 		self, signals[connected ? SIGNAL_CONNECTED : SIGNAL_DISCONNECTED], 0, reader->number, reader->pid);
 	g_object_notify(G_OBJECT(self), "num-clients");
-	/* Who joins an encoded stream can show nothing before its next key frame. */
-	if (connected && sinkring_kind(&self->stream.ring) == WEIR_KIND_ENCODED)
+	/* Who joins an encoded stream, or one of packets that hold it, can show nothing before its next key frame. */
+	kind = sinkring_kind(&self->stream.ring);
+	if (connected && (kind == WEIR_KIND_ENCODED || kind == WEIR_KIND_OTHER))
 		ask_for_key_unit(self, true);
 }
 
@@ -104,6 +114,7 @@ int sinkserving_start(WeirSink *self)
 		.stall_max_ns = (int64_t)self->settings.stall_ns,
 		.attend = attend,
 		.changed = readers_changed,
+		.stalled = reader_stalled,
 		.note = take_notes,
 		.data = self,
 	};

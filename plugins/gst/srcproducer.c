@@ -48,9 +48,15 @@ static GstFlowReturn explain(WeirSrc *self, int r)
 		break;
 	case -ENOTSOCK:
 	case -EPROTOTYPE:
-	case -EPROTO:
 		GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ,
 			("%s is something else than the socket of a weirsink: give that one's socket-path", path),
+			("%s", g_strerror(-r)));
+		break;
+	case -EPROTO:
+		GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ,
+			("What serves %s does not answer as a weirsink would, or this process may open too few files "
+			 "(ulimit -n)",
+				path),
 			("%s", g_strerror(-r)));
 		break;
 	case -ENAMETOOLONG:
@@ -76,6 +82,21 @@ static bool may_come(WeirSrc *self, int r)
 	       (self->was_connected && (r == -EBUSY || r == -ENOSPC));
 }
 
+void srcproducer_note_silence(WeirSrc *self)
+{
+	int64_t now_ns = epoch_monotonic_ns();
+
+	if (self->silent_since_ns == 0) {
+		self->silent_since_ns = now_ns - WEIR_WAIT_BOUND_NS;
+		self->silence_told = false;
+	}
+	if (self->run.timeout_ns == 0 || self->silence_told ||
+		now_ns - self->silent_since_ns < (int64_t)self->run.timeout_ns)
+		return;
+	self->silence_told = true;
+	tell(self, "weirsrc-timeout");
+}
+
 GstFlowReturn srcproducer_connect(WeirSrc *self)
 {
 	struct weir_policy policy = srcsettings_policy(&self->run);
@@ -97,6 +118,7 @@ GstFlowReturn srcproducer_connect(WeirSrc *self)
 		return explain(self, r);
 	GST_LOG_OBJECT(self, "nobody serves %s yet: %s", self->run.socket_path, g_strerror(-r));
 	feed_pause(&self->feed, RETRY_NS);
+	srcproducer_note_silence(self);
 	return GST_FLOW_OK;
 }
 

@@ -15,6 +15,7 @@ enum {
 	PROP_NUM_BUFFERS,
 	PROP_RECONNECT,
 	PROP_CONNECTION_TIMEOUT,
+	PROP_TIMEOUT,
 	PROP_TIMESTAMP_MODE,
 	PROP_DO_TIMESTAMP,
 	PROP_IS_LIVE,
@@ -66,6 +67,11 @@ static void install_what(GObjectClass *class, GParamFlags flags)
 		g_param_spec_uint64("connection-timeout", "Connection timeout",
 			"Nanoseconds to wait for a producer before it is an error; 0: for ever", 0, G_MAXINT64, 0,
 			flags));
+	g_object_class_install_property(class, PROP_TIMEOUT,
+		g_param_spec_uint64("timeout", "Timeout",
+			"Nanoseconds without a buffer until the message weirsrc-timeout is posted, once for each "
+			"silence; 0: never",
+			0, G_MAXINT64, 0, flags));
 	g_object_class_install_property(class, PROP_NUM_BUFFERS,
 		g_param_spec_int("num-buffers", "Number of buffers",
 			"Buffers to put out before the end of the stream; -1: no limit", -1, G_MAXINT, -1, flags));
@@ -120,6 +126,7 @@ bool srcsettings_set(struct srcsettings *settings, guint id, const GValue *value
 	case PROP_NUM_BUFFERS: settings->num_buffers = g_value_get_int(value); return true;
 	case PROP_RECONNECT: settings->reconnect = g_value_get_boolean(value); return true;
 	case PROP_CONNECTION_TIMEOUT: settings->connection_timeout_ns = g_value_get_uint64(value); return true;
+	case PROP_TIMEOUT: settings->timeout_ns = g_value_get_uint64(value); return true;
 	case PROP_TIMESTAMP_MODE: settings->timestamp_mode = g_value_get_enum(value); return true;
 	case PROP_DO_TIMESTAMP:
 		if (g_value_get_boolean(value))
@@ -143,6 +150,7 @@ bool srcsettings_get(const struct srcsettings *settings, guint id, GValue *value
 	case PROP_NUM_BUFFERS: g_value_set_int(value, settings->num_buffers); return true;
 	case PROP_RECONNECT: g_value_set_boolean(value, settings->reconnect); return true;
 	case PROP_CONNECTION_TIMEOUT: g_value_set_uint64(value, settings->connection_timeout_ns); return true;
+	case PROP_TIMEOUT: g_value_set_uint64(value, settings->timeout_ns); return true;
 	case PROP_TIMESTAMP_MODE: g_value_set_enum(value, settings->timestamp_mode); return true;
 	case PROP_DO_TIMESTAMP: g_value_set_boolean(value, settings->timestamp_mode == TIMESTAMP_ARRIVAL); return true;
 	case PROP_IS_LIVE: g_value_set_boolean(value, settings->is_live); return true;

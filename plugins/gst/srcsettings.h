@@ -17,7 +17,7 @@ struct srcsettings {
 	guint max_buffers, max_held;
 	gint num_buffers;
 	gboolean reconnect, is_live;
-	guint64 connection_timeout_ns, processing_deadline_ns;
+	guint64 connection_timeout_ns, timeout_ns, processing_deadline_ns;
 };
 
 void srcsettings_init(struct srcsettings *settings);

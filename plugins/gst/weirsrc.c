@@ -92,13 +92,14 @@ static GstFlowReturn take_frame(WeirSrc *self)
 	case 0: {
 		GstFlowReturn flow = srcstream_push(&self->stream, &frame);
 
+		self->silent_since_ns = 0;
 		if (flow == GST_FLOW_OK && (frame.flags & WEIR_FRAME_EVENT) == 0 && self->left_to_push > 0 &&
 			--self->left_to_push == 0)
 			return GST_FLOW_EOS;
 		return flow;
 	}
 	case FEED_NEW: srcstream_new_generation(&self->stream, self->feed.frames); return GST_FLOW_OK;
-	case -EAGAIN:
+	case -EAGAIN: srcproducer_note_silence(self); return GST_FLOW_OK;
 	case -EINTR: return GST_FLOW_OK;
 	case -ENODATA: GST_INFO_OBJECT(self, "end of stream"); return GST_FLOW_EOS;
 	default: return srcproducer_lose(self);
@@ -157,6 +158,7 @@ static bool start(WeirSrc *self)
 	srcstream_reset(&self->stream);
 	self->was_connected = self->connected = false;
 	self->waiting_since_ns = epoch_monotonic_ns();
+	self->silent_since_ns = 0;
 	self->left_to_push = self->run.num_buffers;
 	return true;
 }

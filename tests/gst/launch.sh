@@ -44,7 +44,7 @@ for element in weirsink weirsrc; do
 	result $? "gst-inspect-1.0_shows_$element"
 done
 gst-inspect-1.0 weirsrc >"$folder/log" 2>&1
-has "URI handling capabilities" "weir" "leaky-type" "(2): downstream" "timestamp-mode" "reconnect"
+has "URI handling capabilities" "weir" "leaky-type" "(2): downstream" "timestamp-mode" "do-timestamp" "reconnect"
 result $? "gst-inspect-1.0_shows_what_weirsrc_can_be_told"
 gst-inspect-1.0 weirsink >"$folder/log" 2>&1
 has "reader-connected" "wait-for-connection" "perms" "num-clients" "shm-size"
@@ -62,13 +62,18 @@ while [ ! -S /tmp/cam0 ] && [ $tries -lt 100 ]; do
 	sleep 0.1
 done
 
+# A path may be relative: who lists it stands elsewhere.
+cd "$folder" || exit 1
+gst-launch-1.0 videotestsrc ! weirsink socket-path=cam1 >"$folder/sink.relative" 2>&1 &
+sinks="$sinks $!"
+cd / || exit 1
 tries=0
-until gst-device-monitor-1.0 >"$folder/log" 2>&1 && has "Weir ring /tmp/cam0" "Weir ring @microphone" || [ $tries -ge 20 ]; do
+until gst-device-monitor-1.0 >"$folder/log" 2>&1 && has "Weir ring /tmp/cam0" "Weir ring @microphone" "Weir ring $folder/cam1" || [ $tries -ge 20 ]; do
 	tries=$((tries + 1))
 	sleep 0.2
 done
 has "Weir ring /tmp/cam0" "video/x-raw" "Video/Source" "Weir ring @microphone" "audio/x-opus" "Audio/Source" \
-	"gst-launch-1.0 weirsrc socket-path=/tmp/cam0"
+	"gst-launch-1.0 weirsrc socket-path=/tmp/cam0" "gst-launch-1.0 weirsrc socket-path=$folder/cam1"
 result $? "gst-device-monitor-1.0_lists_live_rings"
 
 # The others all at once, each to its end; and what plays a URI.

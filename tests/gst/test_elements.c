@@ -71,6 +71,53 @@ static void names_of_other_sources_do_the_same(void **state)
 	gst_object_unref(source);
 }
 
+static void a_silence_is_told_once(void **state)
+{
+	GstElement *pipeline = gst_parse_launch("weirsrc socket-path=@weir-nobody timeout=200000000 ! fakesink", NULL);
+	GstBus *bus = gst_element_get_bus(pipeline);
+	GstMessage *message;
+
+	gst_element_set_state(pipeline, GST_STATE_PLAYING);
+	message = gst_bus_timed_pop_filtered(bus, 10 * GST_SECOND, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR);
+	assert_non_null(message);
+	assert_true(gst_message_has_name(message, "weirsrc-timeout"));
+	gst_message_unref(message);
+	assert_null(gst_bus_timed_pop_filtered(bus, GST_SECOND / 2, GST_MESSAGE_ELEMENT | GST_MESSAGE_ERROR));
+	gst_element_set_state(pipeline, GST_STATE_NULL);
+	gst_object_unref(bus);
+	gst_object_unref(pipeline);
+}
+
+static gint warnings;
+
+static void count_warning(GstDebugCategory *category, GstDebugLevel level, const gchar *file, const gchar *function,
+	gint line, GObject *object, GstDebugMessage *message, gpointer data)
+{
+	if (level == GST_LEVEL_WARNING && strstr(gst_debug_message_get(message), "wanted every buffer") != NULL)
+		g_atomic_int_inc(&warnings);
+}
+
+static void a_stalled_reader_is_warned_of_once(void **state)
+{
+	struct link link;
+
+	gst_debug_set_active(TRUE);
+	gst_debug_set_threshold_for_name("weirsink", GST_LEVEL_WARNING);
+	(gst_debug_add_log_function)(count_warning, &warnings, NULL);
+	link_open(&link, GRAY, "slots=24 stall-timeout=100000000", NULL);
+	gst_element_set_state(link.out->element, GST_STATE_PAUSED);
+	for (int i = 0; i < 60; i++)
+		link_push(&link, link_buffer(256, 1));
+	for (int i = 0; i < 500 && g_atomic_int_get(&warnings) == 0; i++)
+		g_usleep(10000);
+	for (int i = 0; i < 60; i++)
+		link_push(&link, link_buffer(256, 1));
+	g_usleep(300000);
+	link_close(&link);
+	gst_debug_remove_log_function_by_data(&warnings);
+	assert_int_equal(warnings, 1);
+}
+
 /* It counts from the next start on. */
 static void a_path_may_be_set_while_a_source_waits_at_the_one_before(void **state)
 {
@@ -267,6 +314,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(errors_have_their_code_and_say_what_to_do),
 		cmocka_unit_test(names_of_other_sources_do_the_same),
+		cmocka_unit_test(a_silence_is_told_once),
+		cmocka_unit_test(a_stalled_reader_is_warned_of_once),
 		cmocka_unit_test(a_path_may_be_set_while_a_source_waits_at_the_one_before),
 		cmocka_unit_test(memory_that_is_not_the_system_s_is_refused),
 		cmocka_unit_test(a_full_sink_says_what_it_lacks),

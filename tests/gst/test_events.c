@@ -310,22 +310,31 @@ static void after_an_end_a_flush_begins_anew_for_who_joins(void **state)
 
 /* --- upstream --------------------------------------------------------------------------------------------------- */
 
+/* Whoever else comes is dropped. */
+static GstEvent *pull_key_unit(GstHarness *in)
+{
+	GstEvent *event;
+
+	do
+		event = gst_harness_pull_upstream_event(in);
+	while (!gst_video_event_is_force_key_unit(event) && (gst_event_unref(event), true));
+	return event;
+}
+
 static void a_key_unit_is_asked_for_by_readers_and_for_who_joins_an_encoded_stream(void **state)
 {
 	struct link link;
 	GstEvent *event;
 	gboolean all_headers = FALSE;
 
+	link_open(&link, "application/x-rtp,media=video,encoding-name=H264", NULL, NULL);
+	gst_event_unref(pull_key_unit(link.in));
+	link_close(&link);
 	link_open(&link, "video/x-h264,width=16,height=16", NULL, NULL);
-	do
-		event = gst_harness_pull_upstream_event(link.in);
-	while (!gst_video_event_is_force_key_unit(event) && (gst_event_unref(event), true));
-	gst_event_unref(event);
+	gst_event_unref(pull_key_unit(link.in));
 	assert_true(gst_harness_push_upstream_event(
 		link.out, gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 1)));
-	do
-		event = gst_harness_pull_upstream_event(link.in);
-	while (!gst_video_event_is_force_key_unit(event) && (gst_event_unref(event), true));
+	event = pull_key_unit(link.in);
 	gst_video_event_parse_upstream_force_key_unit(event, NULL, &all_headers, NULL);
 	assert_true(all_headers);
 	gst_event_unref(event);
