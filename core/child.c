@@ -226,7 +226,7 @@ _Noreturn void child_run_back(const struct child_start *start)
 void child_resume_back(int order_fd, int frontend)
 {
 	static struct zygote_order order;
-	struct child_start start = { .frontend = frontend, .order = &order };
+	struct child_start start = { .frontend = frontend, .parent = -1, .order = &order };
 	int seals = fcntl(order_fd, F_GET_SEALS);
 
 	if (seals < 0 || (seals & ORDER_SEALS) != ORDER_SEALS ||

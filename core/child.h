@@ -5,7 +5,7 @@
 #include "zygote.h"
 
 struct child_start {
-	int frontend, parent; /* pids: who will be our parent, and who is it now */
+	int frontend, parent; /* pids: who will be our parent, and who is it now; -1: the same */
 	const struct zygote_order *order;
 	int fd[ZYGOTE_FDS_MAX];
 };

@@ -113,6 +113,17 @@ static void child_gets_the_process_that_others_get(void **state)
 	ASSERT_HAS(facts.cmdline, "test_exec: a rather long name");
 }
 
+static void zygote_that_was_itself_made_by_exec_does_the_same(void **state)
+{
+	struct fixture *fixture = *state;
+	int zygote = 0;
+
+	UNTIL(fixture, (zygote = find_zygote()) != 0);
+	kill(zygote, SIGKILL);
+	UNTIL(fixture, is_gone(zygote));
+	ASSERT_HAS(learn(fixture, add_exec(fixture, "late", "obedient", NULL)).cmdline, "test_exec: late");
+}
+
 static int has(int pid, const char *file, const char *text)
 {
 	char path[64], line[65536];
@@ -329,6 +340,7 @@ static int run(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(child_has_a_layout_of_its_own),
 		WITH_FRONTEND(child_gets_the_process_that_others_get),
+		WITH_FRONTEND(zygote_that_was_itself_made_by_exec_does_the_same),
 		WITH_FRONTEND(child_can_lock_itself_in_and_shows_no_arguments),
 		WITH_FRONTEND(frames_pass_and_killed_children_come_back),
 		WITH_FRONTEND(stop_runs_leave),
