@@ -10,7 +10,8 @@
 #include "clock.h"
 
 /* A child that has a lot to say is read once in a round, so that the others get their turn; after so many bytes
- * within SHARE_NS it is left alone for a while. */
+ * within SHARE_NS it is left alone for a while, and after one byte while a call waits for another child: what is read
+ * from its pipe it writes again, and takes the processor that the call needs. */
 #define SHARE_BYTES	   16384
 #define SHARE_WORKER_BYTES 262144 /* what it says was asked for */
 #define SHARE_NS	   (10 * CLOCK_MS)
@@ -187,17 +188,19 @@ static int read_once(struct weir_child *child, char *what, size_t size)
 
 static bool has_had_its_share(struct weir_child *child)
 {
+	const struct weir_child *called = child->frontend->called;
 	int64_t now_ns = clock_ns();
+	uint32_t share = SHARE_BYTES;
 
-	uint32_t share = child->owner != NULL ? SHARE_WORKER_BYTES : SHARE_BYTES;
-
-	if (child->share_bytes >= share && now_ns - child->share_since_ns < SHARE_NS)
-		return true;
+	if (child->owner != NULL)
+		share = SHARE_WORKER_BYTES;
+	else if (called != NULL && called != child)
+		share = 1;
 	if (now_ns - child->share_since_ns >= SHARE_NS) {
 		child->share_since_ns = now_ns;
 		child->share_bytes = 0;
 	}
-	return false;
+	return child->share_bytes >= share;
 }
 
 void control_forgive(struct weir_child *child, const struct weir_message *message)
@@ -211,16 +214,19 @@ void control_readable(void *data)
 {
 	struct weir_child *child = data;
 	char what[64];
-	int r = read_once(child, what, sizeof(what));
+	int r;
 
+	if (has_had_its_share(child)) {
+		loop_park(child->frontend->loop, &child->control);
+		return;
+	}
+	r = read_once(child, what, sizeof(what));
 	if (r == -EPIPE) {
 		loop_remove(child->frontend->loop, &child->control);
 		if (!child->is_command)
 			process_apply(child, SUPERVISE_CLOSING, "");
 	} else if (r == -EPROTO) {
 		process_violation(child, what);
-	} else if (has_had_its_share(child) && child->control.index != 0) {
-		loop_park(child->frontend->loop, &child->control);
 	}
 }
 
@@ -268,6 +274,7 @@ int weir_child_call(struct weir_child *child, uint32_t type, const void *data, s
 		return -ENOTCONN;
 	message.id = ++child->last_call;
 	child->call = (struct call){ .id = message.id, .buffer = buffer, .size = size != NULL ? size : &no_room };
+	child->frontend->called = child;
 	r = message_send(child->commands, &message);
 	while (r == -EAGAIN || (r == 0 && !child->call.done)) {
 		/* Nothing tells when there is room in its pipe again. */
@@ -281,6 +288,7 @@ int weir_child_call(struct weir_child *child, uint32_t type, const void *data, s
 		else if (r == -EAGAIN)
 			r = message_send(child->commands, &message);
 	}
+	child->frontend->called = NULL;
 	if (r == 0)
 		r = child->call.status;
 	child->call = (struct call){ 0 };

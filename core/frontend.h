@@ -135,6 +135,7 @@ struct weir_frontend {
 	uint32_t unanswered; /* orders that the zygote has */
 	int signal_fd;
 	sigset_t old_signals;
+	const struct weir_child *called; /* a call waits for it; or NULL */
 	bool dispatching, muted;
 	bool blind; /* there are no pidfds: have a look with each tick */
 	struct cgroups cgroups;

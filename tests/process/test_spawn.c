@@ -207,6 +207,24 @@ static void flooding_child_does_not_delay_others(void **state)
 	fixture_await(fixture, flooder, WEIR_CHILD_DONE);
 }
 
+/* What is read from a flooder it writes again, on the processor that the answer needs; but it is read. */
+static void flooding_child_is_read_once_in_10_ms_while_a_call_waits(void **state)
+{
+	struct fixture *fixture = *state;
+	struct weir_child *flooder = add_running(fixture, "flooder"), *other = add_running(fixture, "other");
+	size_t before, most;
+	int64_t begin_ns;
+
+	send_order(flooder, ORDER_FLOOD, 1000000);
+	UNTIL(fixture, fixture->messages > 10000);
+	before = fixture->messages;
+	begin_ns = now_ns();
+	assert_int_equal(call(other, ORDER_TOIL, 200), 0);
+	/* 4 KiB of messages that have 28 bytes. */
+	most = (size_t)((now_ns() - begin_ns) / (SECOND / 100) + 2) * 147;
+	assert_in_range(fixture->messages - before, 147, most);
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +244,7 @@ static int run(void)
 		WITH_FRONTEND(output_comes_line_by_line_before_the_death),
 		WITH_FRONTEND(excess_output_is_cut_and_counted),
 		WITH_FRONTEND(flooding_child_does_not_delay_others),
+		WITH_FRONTEND(flooding_child_is_read_once_in_10_ms_while_a_call_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
