@@ -24,8 +24,8 @@ static const char help[] =
 	"Decodes a source in a process of its own and shows its frames to analyzers, each in a process of its own.\n"
 	"\n"
 	"  --source SOURCE     a file, a URI (rtsp://...), v4l2:/dev/videoN, test (test:WxH@FPS#FRAMES), a recording\n"
-	"                      (a file, or a directory of --record-raw), or \"pipeline:DESCRIPTION\", a GStreamer\n"
-	"                      pipeline without its sink; default test\n"
+	"                      (a file, or a directory of --record: its files in order), or \"pipeline:DESCRIPTION\",\n"
+	"                      a GStreamer pipeline without its sink; default test\n"
 	"  --analyzer NAME     motion, brightness, or the path of your own (./my.so); may be repeated;\n"
 	"                      default motion and brightness. They wait on a semaphore and on an eventfd in turn\n"
 	"  --lossless          every analyzer gets every frame, and the decoder waits for it; else the newest\n"
@@ -47,28 +47,43 @@ static const char help[] =
 	"Exit status: 0 at the end of the source, after --seconds, at Ctrl-C or SIGTERM; 1 if something failed;\n"
 	"2 for bad usage.\n";
 
-/* Raw pictures in a Matroska file (weir/record.h says how they are marked), or a directory with such files. */
-static bool source_is_recording(const char *source)
+/* What a file of a recorder holds (weir/record.h says how it is marked): enum weir_kind, or 0: it is none. */
+static int kind_of_file(const char *path)
 {
-	static const char mark[] = "WEIRFMT1\1";
-	char head[8192], path[8192];
-	DIR *directory = opendir(source);
-	const struct dirent *entry;
-	size_t size = 0;
-	FILE *file;
+	static const char mark[] = "WEIRFMT1";
+	char head[8192];
+	const char *found = NULL;
+	FILE *file = strstr(path, ".mkv") != NULL && strstr(path, "://") == NULL ? fopen(path, "re") : NULL;
+	size_t size;
 
-	snprintf(path, sizeof(path), "%s", source);
-	while (directory != NULL && (entry = readdir(directory)) != NULL)
-		if (strstr(entry->d_name, ".mkv") != NULL)
-			snprintf(path, sizeof(path), "%s/%s", source, entry->d_name);
+	if (file == NULL)
+		return 0;
+	size = fread(head, 1, sizeof(head), file);
+	fclose(file);
+	found = memmem(head, size, mark, strlen(mark));
+	return found != NULL && found + strlen(mark) < head + size ? found[strlen(mark)] : 0;
+}
+
+static void look_at_source(struct options *options)
+{
+	DIR *directory = opendir(options->source);
+	const struct dirent *entry;
+	bool packets = false;
+	char path[8192];
+
+	if (directory == NULL)
+		options->replay = kind_of_file(options->source) == WEIR_KIND_VIDEO;
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		int kind;
+
+		snprintf(path, sizeof(path), "%s/%s", options->source, entry->d_name);
+		kind = kind_of_file(path);
+		options->replay |= kind == WEIR_KIND_VIDEO;
+		packets |= kind != 0 && kind != WEIR_KIND_VIDEO;
+	}
+	options->mixed = options->replay && packets;
 	if (directory != NULL)
 		closedir(directory);
-	file = strstr(path, ".mkv") != NULL && strstr(path, "://") == NULL ? fopen(path, "re") : NULL;
-	if (file != NULL) {
-		size = fread(head, 1, sizeof(head), file);
-		fclose(file);
-	}
-	return memmem(head, size, mark, strlen(mark)) != NULL;
 }
 
 /* Rather a letter too many than one too few: a password may hold blanks and an @. */
@@ -234,6 +249,10 @@ static int check(const struct options *options)
 
 	if ((options->record_raw || options->record_events) && options->record == NULL)
 		return wrong("--record-raw and --record-events say how: give also --record DIR");
+	if (options->mixed)
+		return wrong("--source %s: it holds raw pictures and packets: name one of its files, or keep them in "
+			     "directories of their own",
+			options->source);
 	if (options->replay && (options->width != 0 || options->format != NULL))
 		return wrong("--source %s: a recording of raw pictures has its size and format: leave out --size and "
 			     "--format",
@@ -299,7 +318,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	}
 	for (int i = 0; i < options->analyzers; i++)
 		set_name(options->name[i], sizeof(options->name[i]), options->analyzer[i]);
-	options->replay = source_is_recording(options->source);
+	look_at_source(options);
 	return set_label(options) < 0 ? -ENOMEM : check(options);
 }
 

@@ -27,6 +27,7 @@ struct options {
 	const char *record;	/* directory; NULL: nothing is recorded */
 	bool record_raw, record_events;
 	bool replay;  /* the source is a recording of raw pictures */
+	bool mixed;   /* it is a directory of both pictures and packets */
 	double stats; /* seconds between two lines of statistics; 0: never */
 };
 

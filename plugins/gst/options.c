@@ -100,6 +100,11 @@ static int parse_source(struct options *options, const char *source, char *error
 		snprintf(error, size, "bad file URI: %s; it begins with file:/// and an absolute path", options->label);
 		return -EINVAL;
 	}
+	if (g_file_test(source, G_FILE_TEST_IS_DIR)) {
+		options->kind = SOURCE_DIRECTORY;
+		options->target = g_strdup(source);
+		return 0;
+	}
 	options->kind = SOURCE_FILE;
 	options->path = g_strdup(source);
 	options->target = gst_filename_to_uri(source, NULL);
@@ -173,5 +178,5 @@ bool options_is_camera(const struct options *options)
 
 bool options_is_file(const struct options *options)
 {
-	return options->kind == SOURCE_FILE || options->kind == SOURCE_URI;
+	return options->kind == SOURCE_FILE || options->kind == SOURCE_DIRECTORY || options->kind == SOURCE_URI;
 }

@@ -6,6 +6,7 @@
  *
  *	"source"      what to decode:
  *	              a file name or a URI (file://, http://, rtsp://user:password@host/…)
+ *	              a directory: the packets that record/recorder wrote there, as one stream
  *	              v4l2:/dev/video0      a camera
  *	              test                  a moving ball, 640x480, 30 frames a second, live
  *	              test:WxH@RATE#FRAMES  the same to measure; each part is optional, without FRAMES it never ends
@@ -22,11 +23,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum source_kind { SOURCE_FILE, SOURCE_URI, SOURCE_RTSP, SOURCE_V4L2, SOURCE_TEST, SOURCE_PIPELINE };
+enum source_kind { SOURCE_FILE, SOURCE_DIRECTORY, SOURCE_URI, SOURCE_RTSP, SOURCE_V4L2, SOURCE_TEST, SOURCE_PIPELINE };
 
 struct options {
 	enum source_kind kind;
-	char *target; /* URI, device or pipeline description; may hold a password */
+	char *target; /* URI, directory, device or pipeline description; may hold a password */
 	char *path;   /* SOURCE_FILE: the file's name, else NULL */
 	char *label;  /* the source for people: without secrets */
 	uint32_t pixel;

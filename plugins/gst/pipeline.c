@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "packets.h"
+#include "replay.h"
 
 #include <gst/video/video.h>
 #include <weir/frame.h>
@@ -217,6 +218,18 @@ static void add_uri(GstElement *pipeline, const struct options *options, GstElem
 	g_signal_connect(bin, "source-setup", G_CALLBACK(source_setup), GUINT_TO_POINTER(options->latency_ms));
 }
 
+static void add_directory(GstElement *pipeline, const struct options *options, GstElement *convert, char **error)
+{
+	GstElement *source = replay_new(options->target, error), *decodebin;
+
+	if (source == NULL)
+		return;
+	gst_bin_add(GST_BIN(pipeline), source);
+	decodebin = add_decodebin(pipeline, "decodebin", convert, error);
+	if (decodebin != NULL)
+		gst_element_link(source, decodebin);
+}
+
 static void add_camera(GstElement *pipeline, const struct options *options, GstElement *convert, char **error)
 {
 	GstElement *source = add_element(pipeline, "v4l2src", error);
@@ -301,6 +314,7 @@ GstElement *pipeline_build(const struct options *options, GstElement *sink, GstE
 		case SOURCE_FILE:
 		case SOURCE_URI:
 		case SOURCE_RTSP: add_uri(pipeline, options, convert, error); break;
+		case SOURCE_DIRECTORY: add_directory(pipeline, options, convert, error); break;
 		case SOURCE_V4L2: add_camera(pipeline, options, convert, error); break;
 		case SOURCE_TEST: add_test(pipeline, options, convert, error); break;
 		case SOURCE_PIPELINE: add_description(pipeline, options, convert, error); break;

@@ -102,9 +102,11 @@ static int open_next(struct source *source)
 	return -ENODATA;
 }
 
-static int explain(const char *path, int status, char *error, size_t size)
+static int explain(const struct source *source, const char *path, int status, char *error, size_t size)
 {
-	if (status == -EPROTO)
+	if (source->files.is_directory && (status == -ENODATA || status == -ENOENT))
+		snprintf(error, size, "%s is a directory without a recording of Weir: name a file in it", path);
+	else if (status == -EPROTO)
 		snprintf(error, size, "%s: this is no recording of Weir; other films are decoded, not replayed", path);
 	else if (status == -ENODATA)
 		snprintf(error, size, "%s: there is not one whole frame in it", path);
@@ -128,7 +130,7 @@ int source_open(struct source *source, const char *path, const struct weir_forma
 	if (r == 0)
 		r = open_next(source);
 	if (r < 0) {
-		explain(path, r, error, size);
+		explain(source, path, r, error, size);
 		source_close(source);
 	}
 	return r;

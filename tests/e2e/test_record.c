@@ -15,7 +15,7 @@ static char folder[64], film[96], recorded[96];
 
 static void shell(const char *format, const char *a, const char *b)
 {
-	char command[512];
+	char command[2048];
 
 	snprintf(command, sizeof(command), format, a, b);
 	assert_int_equal(system(command), 0);
@@ -119,6 +119,45 @@ static void packets_are_recorded_as_they_come(void **state)
 	assert_int_equal(atoi(output), 1);
 }
 
+/* A directory of packets in several files, one of them cut: the same pictures as before the cut, and behind it. */
+static void directory_of_packets_is_one_film(void **state)
+{
+	char *first = RESULTS("--source", film, "--lossless", "--record", recorded), *second;
+	char whole[512];
+
+	run_free(&run);
+	second = RESULTS("--source", recorded, "--lossless");
+	assert_string_equal(first, second);
+	free(second);
+	run_free(&run);
+
+	/* The same again under an earlier name: what is not in the index comes last. */
+	snprintf(whole, sizeof(whole), "%s/stream-20200101T000000.000000Z.mkv", recorded);
+	shell("cp %s %s", file(), whole);
+	run_begin(&run, "--source", recorded, "--lossless");
+	assert_int_equal((int)number_of(run_end(&run, 60), "frames_published"), 2 * FRAMES);
+	assert_int_equal(exit_code(&run), 0);
+	run_free(&run);
+	shell("truncate -s -6000 %s%s", whole, "");
+	run_begin(&run, "--source", recorded, "--lossless");
+	assert_in_range((int)number_of(run_end(&run, 60), "frames_published"), FRAMES, 2 * FRAMES - 1);
+	assert_int_equal(exit_code(&run), 0);
+	assert_non_null(strstr(run.err_text.bytes, "up to its last committed cluster"));
+	free(first);
+}
+
+static void directory_of_pictures_and_packets_is_refused(void **state)
+{
+	free(RESULTS("--source", film, "--lossless", "--record", recorded));
+	run_free(&run);
+	free(RESULTS("--source", film, "--lossless", "--record", recorded, "--record-raw"));
+	run_free(&run);
+	run_begin(&run, "--source", recorded);
+	run_end(&run, 20);
+	assert_int_equal(exit_code(&run), 2);
+	assert_non_null(strstr(run.err_text.bytes, "raw pictures and packets"));
+}
+
 static void pictures_are_recorded_and_replayed(void **state)
 {
 	char *first = RESULTS("--source", film, "--lossless", "--record", recorded, "--record-raw"), *second;
@@ -180,6 +219,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		RECORD(packets_are_recorded_as_they_come),
+		RECORD(directory_of_packets_is_one_film),
+		RECORD(directory_of_pictures_and_packets_is_refused),
 		RECORD(pictures_are_recorded_and_replayed),
 		RECORD(record_camera_records_packets_and_decodes_nothing),
 		RECORD(analyzer_triggers_the_recording_of_events),

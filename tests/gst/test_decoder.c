@@ -196,7 +196,7 @@ static void write_file(const char *path, const char *text)
 static void a_source_that_cannot_work_fails_with_one_clear_line(void **state)
 {
 	assert_fails("/nowhere/clip.mp4", -ENOENT, "no such file: /nowhere/clip.mp4");
-	assert_fails(clip_dir(), -EISDIR, "is a directory");
+	assert_fails(clip_dir(), -EINVAL, "is a directory without a recording");
 	write_file(clip_path("empty.mp4"), "");
 	assert_fails(clip_path("empty.mp4"), -EBADMSG, "is empty");
 	write_file(clip_path("text.mp4"), "This is not a film.\nNeither is this line, nor is the next one.\n");

@@ -269,7 +269,7 @@ static void what_is_no_recording_is_refused_by_name(void **state)
 {
 	assert_fails("/dev/null", "", "/dev/null: this is no recording of Weir");
 	assert_fails("nowhere.mkv", "", "nowhere.mkv: No such file");
-	assert_fails(rig.directory, "", "No such file");
+	assert_fails(rig.directory, "", "is a directory without a recording");
 	assert_fails("x", ",\"raw\":{\"format\":\"XYZ\",\"width\":1,\"height\":1}", "raw is {\"format\":\"NV12\"");
 	assert_fails("x", ",\"tempo\":1", "tempo");
 }
