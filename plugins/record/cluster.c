@@ -17,12 +17,14 @@ static int64_t now_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-/* Rounded, and not before the file's beginning: Matroska has no times below 0. */
+/* Rounded, and not before the file's beginning: Matroska has no times below 0. Nor above what readers believe. */
 static int64_t time_ms(const struct segment *segment, const struct item *item)
 {
 	int64_t ns = segment_time_ns(segment, &item->frame) - segment->base_ns;
 
-	return ns > 0 ? (ns + MS / 2) / MS : 0;
+	if (ns <= 0)
+		return 0;
+	return ns < MATROSKA_TIME_MS_MAX * MS ? (ns + MS / 2) / MS : MATROSKA_TIME_MS_MAX;
 }
 
 struct cluster *cluster_open(const struct segment *segment)

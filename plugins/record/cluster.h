@@ -49,9 +49,10 @@ struct segment {
 	int fd, error;
 	enum segment_stage stage;
 	bool raw, is_linked;
+	bool by_pts;		/* frames are ordered by pts; else, as the first one has none, by capture time */
 	uint64_t end, reserved; /* of what is placed, and of what the disk has room for */
 	uint64_t committed_bytes, frames, committed_frames;
-	int64_t base_ns, span_ns, first_pts_ns, last_pts_ns, first_wall_ns, last_wall_ns;
+	int64_t base_ns, last_ns, span_ns, first_pts_ns, last_pts_ns, first_wall_ns, last_wall_ns;
 	struct cluster *first, **last; /* not committed yet, oldest first */
 	uint32_t clusters;
 	struct frame_op *idle; /* for reuse */
@@ -62,7 +63,7 @@ struct segment {
 	struct engine_op op;
 };
 
-/* The time that frames of a file are ordered by. */
+/* The time that frames of a file are ordered by; a frame without one has that of the frame before it. */
 int64_t segment_time_ns(const struct segment *segment, const struct weir_frame *frame);
 
 /* Room on the disk for so many bytes more and for all that finishing takes. 0 or -errno. */

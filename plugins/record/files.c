@@ -16,6 +16,18 @@
 #define PACKETS_BYTES (2 * MIB)
 #define RESERVE_BYTES (16 * MIB) /* of packets, at a time */
 
+int files_open_store(struct recorder *recorder, char *error, size_t size)
+{
+	struct store_config config = {
+		.path = recorder->options.directory,
+		.name = recorder->options.name,
+		.quota_bytes = recorder->options.quota_bytes,
+		.floor_bytes = recorder->options.floor_bytes,
+	};
+
+	return store_open(&recorder->store, &config, error, size);
+}
+
 static int may_reserve(void *data, uint64_t bytes)
 {
 	struct file *file = data;
@@ -113,12 +125,27 @@ void files_finish(struct recorder *recorder)
 	segment_finish(file->segment);
 }
 
-static bool is_full(const struct recorder *recorder)
+static bool is_full(const struct recorder *recorder, const struct item *item)
 {
+	const struct segment *segment = recorder->file->segment;
 	struct segment_stats stats;
 
-	segment_stats(recorder->file->segment, &stats);
-	return stats.span_ns >= recorder->options.segment_ns || stats.bytes >= recorder->options.segment_bytes;
+	segment_stats(segment, &stats);
+	return stats.span_ns >= recorder->options.segment_ns || stats.bytes >= recorder->options.segment_bytes ||
+	       !segment_goes_on(segment, &item->frame, recorder->options.segment_ns);
+}
+
+/* A directory that was removed, or whose disk was pulled out, may be there again. */
+static int open_again(struct recorder *recorder, const struct item *item, int status)
+{
+	char text[200];
+	int r;
+
+	if (recorder->files != NULL || status == -ENOSPC || status == -EDQUOT ||
+		store_is_at(recorder->store, recorder->options.directory))
+		return status;
+	r = files_open_store(recorder, text, sizeof(text));
+	return r < 0 ? r : open_file(recorder, item);
 }
 
 /* What cannot be written now waits, if the source can be slowed; else it is dropped. True: the queue goes on. */
@@ -135,9 +162,11 @@ static bool refuse_back(struct recorder *recorder)
 static bool place_back(struct recorder *recorder, struct item *item)
 {
 	const bool key = item_is_key(recorder, item);
+	struct segment_stats stats;
+	bool is_full_disk;
 	int r;
 
-	if (recorder->file != NULL && key && (recorder->is_new_generation || is_full(recorder)))
+	if (recorder->file != NULL && key && (recorder->is_new_generation || is_full(recorder, item)))
 		files_finish(recorder);
 	recorder->is_new_generation &= !key;
 	if (recorder->file == NULL && !key) {
@@ -149,6 +178,8 @@ static bool place_back(struct recorder *recorder, struct item *item)
 		if (recorder_now_ns() < recorder->retry_ns)
 			return refuse_back(recorder);
 		r = open_file(recorder, item);
+		if (r < 0)
+			r = open_again(recorder, item, r);
 		/* Files that are being completed will give back what they do not need, and can be deleted. */
 		if ((r == -ENOSPC || r == -EDQUOT) && recorder->files != NULL)
 			return false;
@@ -171,8 +202,13 @@ static bool place_back(struct recorder *recorder, struct item *item)
 	recorder->queue.bytes += item->frame.size_bytes;
 	if (r == -EAGAIN)
 		return false;
-	/* The next file finds room if there is any. */
-	if (r != -ENOSPC && r != -EDQUOT) {
+	segment_stats(recorder->file->segment, &stats);
+	is_full_disk = r == -ENOSPC || r == -EDQUOT;
+	/* Those before it will give back what they do not need, and can be deleted. */
+	if (is_full_disk && stats.frames == 0 && recorder->files != recorder->file)
+		return false;
+	/* The next file finds room if there is any; one that is empty has tried. */
+	if (!is_full_disk || stats.frames == 0) {
 		recorder->retry_ns = recorder_now_ns() + SECOND_NS;
 		recorder_block(recorder, r, "cannot write");
 	}
@@ -184,6 +220,10 @@ void files_pump_back(struct recorder *recorder)
 {
 	while (recorder->queue.first != NULL && place_back(recorder, recorder->queue.first))
 		;
+	if (recorder->ending && recorder->queue.first == NULL) {
+		recorder->ending = false;
+		files_finish(recorder);
+	}
 	engine_flush(recorder->engine);
 }
 
@@ -202,7 +242,7 @@ static void see_off_back(struct recorder *recorder, struct file *file, const str
 	if (r < 0)
 		weir_log(WEIR_LOG_WARNING, "recorder", "%s is complete, but the index could not be written: %s",
 			stats->name, strerror(-r));
-	if (stats->error < 0) {
+	if (stats->error < 0 && stats->error != -ENODATA) { /* it may have nothing in it */
 		recorder->retry_ns = recorder_now_ns() + SECOND_NS;
 		recorder_block(recorder, stats->error, "cannot write");
 	}

@@ -16,6 +16,7 @@
 #include <weir/result.h>
 
 #define LINE_BYTES 2048
+#define OPEN_TRIES 10
 
 static int compare(const void *a, const void *b)
 {
@@ -145,6 +146,27 @@ fail:
 	return r;
 }
 
+/* The file of this name, locked: not one that another recorder is just putting another one in the place of. */
+static int open_locked(int directory_fd, const char *file)
+{
+	struct stat mine, named;
+	int fd, r;
+
+	for (int i = 0; i < OPEN_TRIES; i++) {
+		fd = openat(directory_fd, file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+		if (fd < 0)
+			return -errno;
+		r = flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &mine) < 0 ? -errno : 0;
+		if (r == 0 && fstatat(directory_fd, file, &named, 0) == 0 && named.st_ino == mine.st_ino &&
+			named.st_dev == mine.st_dev)
+			return fd;
+		close(fd);
+		if (r < 0)
+			return r;
+	}
+	return -EBUSY;
+}
+
 int index_open(struct index *index, int directory_fd, const char *name)
 {
 	char file[SEGMENT_NAME_BYTES];
@@ -152,17 +174,14 @@ int index_open(struct index *index, int directory_fd, const char *name)
 
 	*index = (struct index){ .fd = -1 };
 	snprintf(file, sizeof(file), "%s.jsonl", name);
-	index->fd = openat(directory_fd, file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (index->fd < 0)
-		return -errno;
-	r = flock(index->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-	if (r == 0)
+	r = index->fd = open_locked(directory_fd, file);
+	if (r >= 0)
 		r = load(index, directory_fd, file);
 	if (r == -EWOULDBLOCK)
 		r = -EBUSY;
 	if (r < 0)
 		index_close(index);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 void index_close(struct index *index)

@@ -24,6 +24,7 @@
 #define MATROSKA_CLUSTER_BYTES 29    /* a cluster's header and its time */
 #define MATROSKA_RELATIVE_MAX  30000 /* ms that a frame may be away from its cluster's time */
 #define MATROSKA_TRACK	       1
+#define MATROSKA_TIME_MS_MAX   (INT64_C(1) << 40)
 
 enum matroska_id {
 	MATROSKA_ID_EBML = 0x1a45dfa3,

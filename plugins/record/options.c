@@ -87,6 +87,9 @@ static int fill_recorder(struct recorder_options *options, json_t *object, char 
 	options->segment_ns = (int64_t)(segment_s * NS);
 	options->segment_bytes = (uint64_t)(segment_mb * MB);
 	options->quota_bytes = (uint64_t)(quota_mb * MB);
+	/* Or whenever a file ends, all others would have to go. */
+	if (quota_mb > 0 && options->segment_bytes > options->quota_bytes / 4)
+		options->segment_bytes = options->quota_bytes / 4;
 	options->floor_bytes = (uint64_t)(floor_mb * MB);
 	options->memory_bytes = (uint64_t)(memory_mb * MB);
 	options->lossless = lossless != 0;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define BLOCK_HEAD_BYTES 4
-#define TIME_MS_MAX	 (INT64_C(1) << 40)
 #define MS		 INT64_C(1000000)
 
 /* The element at an offset, which lies within the bytes with all its content. */
@@ -31,7 +30,7 @@ static int64_t find_duration(const uint8_t *info, size_t size)
 			continue;
 		bits = ebml_uint(info + at + element.head_bytes, element.size);
 		memcpy(&ms, &bits, sizeof(ms));
-		return ms > 0 && ms < TIME_MS_MAX ? (int64_t)(ms * MS) : 0;
+		return ms > 0 && ms < MATROSKA_TIME_MS_MAX ? (int64_t)(ms * MS) : 0;
 	}
 	return 0;
 }
@@ -70,7 +69,7 @@ int parse_cluster(struct parse_cluster *cluster, const uint8_t *bytes, size_t si
 		time.id != MATROSKA_ID_TIME || time.head_bytes + time.size > element.size)
 		return -EPROTO;
 	time_ms = ebml_uint(bytes + element.head_bytes + time.head_bytes, time.size);
-	if (time_ms > TIME_MS_MAX)
+	if (time_ms > MATROSKA_TIME_MS_MAX)
 		return -EPROTO;
 	*cluster = (struct parse_cluster){
 		.bytes = element.head_bytes + element.size,

@@ -12,6 +12,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 #define LEAVE_NS  (9 * SECOND_NS)
+#define LINGER_NS (10 * SECOND_NS) /* for the key frame behind an event */
 
 int64_t recorder_now_ns(void)
 {
@@ -86,9 +87,12 @@ static void begin_event_back(struct recorder *recorder)
 	files_pump_back(recorder);
 }
 
-static void check_event_back(struct recorder *recorder)
+/* The file ends where the next one may begin, so that nothing is lost between two events. */
+static void check_event_back(struct recorder *recorder, bool key)
 {
-	if (!recorder->recording || recorder_now_ns() <= recorder->event_end_ns)
+	const int64_t over_ns = recorder_now_ns() - recorder->event_end_ns;
+
+	if (!recorder->recording || over_ns <= 0 || (!key && over_ns < LINGER_NS))
 		return;
 	files_pump_back(recorder);
 	if (recorder->queue.first != NULL)
@@ -103,11 +107,17 @@ static void check_event_back(struct recorder *recorder)
 static int frame_back(struct weir_back *back, void *state, uint32_t input, const struct weir_frame *frame)
 {
 	struct recorder *recorder = state;
-	const bool remember = recorder->options.events && !recorder->recording;
+	const bool key = recorder->codec.intra || (frame->flags & WEIR_FRAME_KEY) != 0;
+	bool remember;
 	struct item *item;
 
-	recorder->status.frames++;
 	recorder_drop(recorder, &recorder->status.overtaken, frame->dropped_before);
+	if ((frame->flags & WEIR_FRAME_EVENT) != 0)
+		return 0;
+	recorder->status.frames++;
+	if (recorder->options.events)
+		check_event_back(recorder, key);
+	remember = recorder->options.events && !recorder->recording;
 	if (recorder->format.kind == WEIR_KIND_VIDEO && frame->size_bytes != recorder->format.payload_bytes) {
 		recorder_drop(recorder, &recorder->status.before_key, 1);
 		return 0;
@@ -124,7 +134,6 @@ static int frame_back(struct weir_back *back, void *state, uint32_t input, const
 	}
 	list_append(&recorder->queue, item);
 	files_pump_back(recorder);
-	check_event_back(recorder);
 	return 0;
 }
 
@@ -182,7 +191,10 @@ static int command_back(struct weir_back *back, void *state, const struct weir_m
 
 	switch (message->type) {
 	case WEIR_COMMAND_FORMAT: return begin_generation_back(recorder, message);
-	case WEIR_COMMAND_END: files_finish(recorder); return 0;
+	case WEIR_COMMAND_END:
+		recorder->ending = true;
+		files_pump_back(recorder);
+		return 0;
 	case WEIR_COMMAND_RECORD_EVENT:
 		if (!recorder->options.events)
 			return -ENOTSUP;
@@ -203,7 +215,7 @@ static int tick_back(struct weir_back *back, void *state, int64_t now_ns)
 	if (recorder->options.events && !recorder->recording)
 		memory_trim_back(recorder);
 	on_engine_back(back, recorder, -1);
-	check_event_back(recorder);
+	check_event_back(recorder, recorder->codec.intra);
 	return 0;
 }
 
@@ -249,18 +261,6 @@ static void leave_back(struct weir_back *back, void *state, int reason)
 	recorder_options_finish(&recorder->options);
 }
 
-static int open_store(struct recorder *recorder, char *text, size_t size)
-{
-	struct store_config config = {
-		.path = recorder->options.directory,
-		.name = recorder->options.name,
-		.quota_bytes = recorder->options.quota_bytes,
-		.floor_bytes = recorder->options.floor_bytes,
-	};
-
-	return store_open(&recorder->store, &config, text, size);
-}
-
 static int enter_back(struct weir_back *back, void *state, const char *args)
 {
 	struct recorder *recorder = state;
@@ -272,7 +272,7 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 	list_init(&recorder->memory);
 	r = recorder_options_parse(&recorder->options, args, text, sizeof(text));
 	if (r == 0)
-		r = open_store(recorder, text, sizeof(text));
+		r = files_open_store(recorder, text, sizeof(text));
 	if (r == 0)
 		r = engine_create(
 			&recorder->engine, &(struct engine_config){ .depth = 64, .plain = recorder->options.plain });

@@ -40,6 +40,7 @@ struct recorder {
 	uint32_t kept;	    /* frames of the ring */
 	bool recording;	    /* of events: one is going on */
 	bool leaving;
+	bool ending;		/* the stream is over: its file is, when the queue is empty */
 	bool is_new_generation; /* of packets like those before: the next key frame begins a file */
 	int64_t event_end_ns, retry_ns;
 	struct weir_record_status status;
@@ -66,6 +67,8 @@ bool item_is_key(const struct recorder *recorder, const struct item *item);
 void memory_trim_back(struct recorder *recorder);
 
 /* --- files.c --- */
+/* The directory; once more where it has vanished since. A line for people in error. */
+int files_open_store(struct recorder *recorder, char *error, size_t size);
 /* Hands over what waits, as far as files take it. */
 void files_pump_back(struct recorder *recorder);
 void files_finish(struct recorder *recorder);

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define REORDER_NS  INT64_C(1000000000) /* packets are decoded in another order than they are shown */
+#define TIME_MAX_NS (INT64_C(1) << 60)	/* beyond this a time is none: sums of them must be right */
+
 /* --- space ------------------------------------------------------------------------------------------------------- */
 
 int segment_reserve(struct segment *segment, uint64_t bytes)
@@ -124,7 +127,8 @@ int segment_create(struct segment **segment, const struct segment_config *config
 	made->fd = -1;
 	made->last = &made->first;
 	made->end = made->committed_bytes = MATROSKA_HEAD_BYTES;
-	made->base_ns = segment_time_ns(made, &first->frame);
+	made->by_pts = first->frame.pts_ns != WEIR_TIME_NONE;
+	made->base_ns = made->last_ns = segment_time_ns(made, &first->frame);
 	made->first_pts_ns = first->frame.pts_ns;
 	made->first_wall_ns = first->frame.wall_ns;
 	head.format = &made->format;
@@ -160,7 +164,16 @@ void segment_free(struct segment **segment)
 
 int64_t segment_time_ns(const struct segment *segment, const struct weir_frame *frame)
 {
-	return frame->pts_ns != WEIR_TIME_NONE ? frame->pts_ns : frame->capture_ns;
+	const int64_t ns = segment->by_pts ? frame->pts_ns : frame->capture_ns;
+
+	return ns > -TIME_MAX_NS && ns < TIME_MAX_NS ? ns : segment->last_ns;
+}
+
+bool segment_goes_on(const struct segment *segment, const struct weir_frame *frame, int64_t span_ns)
+{
+	const int64_t ns = segment_time_ns(segment, frame);
+
+	return ns >= segment->last_ns - REORDER_NS && ns - segment->base_ns < span_ns;
 }
 
 void segment_submit(struct segment *segment, struct engine_op *op)
@@ -178,7 +191,8 @@ void segment_fail(struct segment *segment, int status)
 
 int segment_put(struct segment *segment, struct item *item)
 {
-	int64_t span_ns = segment_time_ns(segment, &item->frame) - segment->base_ns;
+	const int64_t ns = segment_time_ns(segment, &item->frame);
+	int64_t span_ns = ns - segment->base_ns;
 	struct weir_frame frame = item->frame; /* the item may be gone afterwards */
 	int r;
 
@@ -189,6 +203,7 @@ int segment_put(struct segment *segment, struct item *item)
 	if (r < 0)
 		return r;
 	segment->frames++;
+	segment->last_ns = ns;
 	segment->last_pts_ns = frame.pts_ns;
 	segment->last_wall_ns = frame.wall_ns;
 	span_ns += codec_frame_ns(&segment->codec, &frame);
@@ -200,7 +215,14 @@ int segment_put(struct segment *segment, struct item *item)
 void segment_tick(struct segment *segment, int64_t now_ns)
 {
 	struct cluster *cluster = cluster_open(segment);
+	struct stat status;
 
+	if (fstat(segment->fd, &status) == 0 && status.st_nlink == 0) {
+		segment->committed_frames = 0;
+		segment_fail(segment, -ENOENT);
+		segment_advance(segment);
+		return;
+	}
 	if (cluster != NULL && segment->error == 0 && now_ns - cluster->begun_ns > 2 * segment->config.cluster_ns)
 		cluster_close(cluster);
 }

@@ -58,7 +58,11 @@ void segment_free(struct segment **segment);
  * -ENOSPC or what may_reserve() said: this file can grow no more: finish it; any other -errno: it has failed. */
 int segment_put(struct segment *segment, struct item *item);
 
-/* Commits what is older than a cluster may last. */
+/* False: the frame's time is before what was put, or so long behind the beginning: it had better begin another file. */
+bool segment_goes_on(const struct segment *segment, const struct weir_frame *frame, int64_t span_ns);
+
+/* Notices that somebody has deleted the file: then it has failed, with all that was in it. Commits what is older than a
+ * cluster may last. */
 void segment_tick(struct segment *segment, int64_t now_ns);
 
 /* Nothing more will come. */

@@ -23,6 +23,7 @@
 struct file {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t bytes;
+	size_t place; /* in the index, from 1 on; 0: none */
 };
 
 struct store {
@@ -39,6 +40,14 @@ struct store {
 int store_directory(const struct store *store)
 {
 	return store->directory_fd;
+}
+
+bool store_is_at(const struct store *store, const char *path)
+{
+	struct stat ours, named;
+
+	return fstat(store->directory_fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
+	       ours.st_dev == named.st_dev;
 }
 
 void store_name(const struct store *store, int64_t wall_ns, char name[SEGMENT_NAME_BYTES])
@@ -66,6 +75,7 @@ static int add_file(struct store *store, const char *name, uint64_t bytes)
 		store->file = file;
 		store->room = room;
 	}
+	store->file[store->count].place = 0;
 	snprintf(store->file[store->count].name, SEGMENT_NAME_BYTES, "%s", name);
 	store->file[store->count++].bytes = bytes;
 	store->bytes += bytes;
@@ -98,11 +108,19 @@ static uint64_t free_bytes(const struct store *store)
 
 int store_reserve(struct store *store, uint64_t bytes)
 {
+	uint64_t now;
+
+	/* Nothing is deleted for what would not help. */
+	if (store->quota_bytes > 0 && store->reserved_bytes + bytes + MARGIN_BYTES > store->quota_bytes)
+		return -EDQUOT;
+	now = free_bytes(store);
+	if (now < UINT64_MAX - store->bytes && now + store->bytes < bytes + store->floor_bytes)
+		return -ENOSPC;
 	while (store->quota_bytes > 0 &&
 		store->bytes + store->reserved_bytes + bytes + MARGIN_BYTES > store->quota_bytes)
 		if (delete_oldest(store) < 0)
 			return -EDQUOT;
-	for (uint64_t now = free_bytes(store); now < bytes || now - bytes < store->floor_bytes; now = free_bytes(store))
+	for (now = free_bytes(store); now < bytes || now - bytes < store->floor_bytes; now = free_bytes(store))
 		if (delete_oldest(store) < 0)
 			return -ENOSPC;
 	store->reserved_bytes += bytes;
@@ -172,7 +190,7 @@ static void recover(struct store *store, const char *name)
 	if (recording.count == 0) {
 		unlinkat(store->directory_fd, name, 0);
 	} else {
-		int fd = openat(store->directory_fd, name, O_WRONLY | O_CLOEXEC);
+		int fd = openat(store->directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 
 		if (fd >= 0) {
 			if (recording.file_bytes > recording.end + MATROSKA_PAGE)
@@ -191,6 +209,38 @@ static void recover(struct store *store, const char *name)
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct file *)a)->name, ((const struct file *)b)->name);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const size_t x = ((const struct file *)a)->place - 1, y = ((const struct file *)b)->place - 1; /* none: last */
+
+	return x != y ? (x > y) - (x < y) : by_name(a, b);
+}
+
+/* Oldest first is as the index has them: names tell the time of a clock that may have been set back. */
+static int put_in_order(struct store *store)
+{
+	char **name, file[SEGMENT_NAME_BYTES];
+	size_t count;
+	int r;
+
+	snprintf(file, sizeof(file), "%s.jsonl", store->name);
+	r = index_read(store->directory_fd, file, &name, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct file key, *found = NULL;
+
+		snprintf(key.name, sizeof(key.name), "%s", name[i]);
+		if (store->count > 0)
+			found = bsearch(&key, store->file, store->count, sizeof(key), by_name);
+		if (found != NULL && found->place == 0)
+			found->place = i + 1;
+		free(name[i]);
+	}
+	free(name);
+	if (store->count > 0)
+		qsort(store->file, store->count, sizeof(*store->file), by_place);
+	return r;
 }
 
 static int read_directory(struct store *store)
@@ -234,7 +284,7 @@ static int take_stock(struct store *store)
 		store->file[kept++] = *file;
 	}
 	store->count = kept;
-	return 0;
+	return put_in_order(store);
 }
 
 static int explain(const struct store_config *config, int status, char *error, size_t size)
@@ -278,6 +328,11 @@ int store_open(struct store **store, const struct store_config *config, char *er
 	if (r < 0) {
 		store_close(&made);
 		return explain(config, r, error, size);
+	}
+	if (*store != NULL) {
+		made->deleted += (*store)->deleted;
+		made->recovered += (*store)->recovered;
+		store_close(store);
 	}
 	*store = made;
 	return 0;

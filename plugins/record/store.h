@@ -6,6 +6,7 @@
  * order is that of their beginnings; NAME.jsonl is the index: a line for each complete file, one for each deleted one.
  * While a recorder lives it has a lock on the index. Calls block for as long as the file system takes. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,12 +23,16 @@ struct store_config {
 	uint64_t floor_bytes; /* that must stay free on the disk */
 };
 
-/* Also trims and enters files that a recorder left when it died. -EBUSY: another recorder of this name works here;
- * -ENOTDIR, -EACCES, -EROFS…; one line for people in error. */
+/* *store is NULL, or one that has lost its directory and is closed for this one, if all files of it are gone. Also
+ * trims and enters files that a recorder left when it died. -EBUSY: another recorder of this name works here; -ENOTDIR,
+ * -EACCES, -EROFS…; one line for people in error. */
 int store_open(struct store **store, const struct store_config *config, char *error, size_t size);
 void store_close(struct store **store);
 
 int store_directory(const struct store *store);
+
+/* Whether it is still the directory of this path. */
+bool store_is_at(const struct store *store, const char *path);
 
 /* The name of a file that begins at this time. */
 void store_name(const struct store *store, int64_t wall_ns, char name[SEGMENT_NAME_BYTES]);

@@ -106,7 +106,8 @@ void rig_record(struct rig *rig, const struct weir_format *format, struct weir_p
 
 	policy.async_io = 1;
 	policy.max_held = policy.max_held != 0 ? policy.max_held : 8;
-	snprintf(args, sizeof(args), "{\"directory\":\"%s\",\"name\":\"cam\",\"floor_mb\":0%s}", rig->directory, more);
+	snprintf(args, sizeof(args), "{\"directory\":\"%s\",\"name\":\"cam\"%s%s}", rig->directory,
+		strstr(more, "floor_mb") == NULL ? ",\"floor_mb\":0" : "", more);
 	weir_writer_free(&rig->writer);
 	weir_ring_free(&rig->ring);
 	make_ring(rig, format, &policy);
@@ -223,6 +224,8 @@ bool rig_try_publish(struct rig *rig)
 	frame.flags = rig_is_key(format, sequence) ? WEIR_FRAME_KEY : 0;
 	meta = weir_writer_meta(rig->writer, frame.slot);
 	frame.meta_bytes = (uint32_t)snprintf(meta, 32, "meta of %llu", (unsigned long long)sequence);
+	if (rig->shape != NULL)
+		rig->shape(&frame, sequence);
 	assert_int_equal(weir_writer_publish(rig->writer, &frame, false), 0);
 	rig->published++;
 	return true;

@@ -35,7 +35,8 @@ struct rig {
 	struct weir_back *back;
 	uint32_t end;
 	uint64_t published;
-	int64_t wall_s;			  /* when it begins to record, in frames and names */
+	int64_t wall_s;						    /* when it begins to record, in frames and names */
+	void (*shape)(struct weir_frame *frame, uint64_t sequence); /* changes what is published, or NULL */
 	const uint8_t *packet;		  /* what all packets are, if not of the test's own bytes */
 	struct weir_record_status status; /* the last one that was told */
 	uint32_t told;

@@ -10,7 +10,7 @@
  *	"name"         files are NAME-YYYYMMDDTHHMMSS.uuuuuuZ.mkv (UTC, of the first frame), NAME.jsonl tells of
  *	               the complete ones; default "stream". One recorder of a name at a time in a directory
  *	"segment_s"    a new file begins when one is so long; default 60. One of packets begins with a key frame
- *	"segment_mb"   or so big; default 1024
+ *	"segment_mb"   or so big; default 1024, and a quarter of the quota at most
  *	"quota_mb"     of all files of this name: the oldest are deleted for it; default none
  *	"floor_mb"     stays free on the disk, the same way; default 256
  *	"sync"         what outlives a power failure. "file": what the index tells of, the default; "cluster": what is
