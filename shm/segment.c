@@ -16,9 +16,6 @@
 
 #include <weir/ring.h>
 
-/* No more messages than this are taken at once: a peer can send without end. */
-#define DRAIN_MAX 64
-
 /* shm_open() is open() in /dev/shm. O_TMPFILE is the same object without the moment in which a SIGKILL between open and
  * unlink would leave a name behind; where it is missing, the name is random, exclusive, and gone at once. */
 static int open_posix(void)
@@ -181,18 +178,14 @@ static bool clear_polled(int fd)
 	       read(fd, &count, sizeof(count)) == sizeof(count);
 }
 
-/* Also after half a stop (SHUT_WR there): recv() gives 0 for ever. */
+/* One message: a reader is rung once for each sleep. What is left of a peer that rings without need ends as many sleeps
+ * early. Also after half a stop (SHUT_WR there): recv() gives 0 for ever. */
 static int clear_socket(int fd)
 {
-	ssize_t got = 1;
-	int rung = 0;
 	char byte;
+	ssize_t got = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
 
-	for (int i = 0; i < DRAIN_MAX && got > 0; i++) {
-		got = recv(fd, &byte, sizeof(byte), MSG_DONTWAIT);
-		rung |= got > 0;
-	}
-	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)) ? rung : -EPIPE;
+	return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : got > 0 ? 1 : -EPIPE;
 }
 
 void wake_silence(int fd)

@@ -166,20 +166,25 @@ static void ring_sleeper(struct weir_writer *writer, struct writer_end *end, uin
 	}
 }
 
+/* Who is rung first runs first: the next time it is the last, so that no reader is always behind all others. */
 static void ring_sleepers(struct weir_writer *writer, uint32_t due)
 {
+	uint32_t turn = writer->turn;
+	uint64_t ends = writer->ends & due;
+
 	atomic_thread_fence(memory_order_seq_cst);
-	FOR_EACH_END(writer, i)
-	{
+	for (uint32_t rest = (uint32_t)(ends >> turn | ends << (32 - turn)); rest != 0; rest &= rest - 1) {
+		uint32_t i = (turn + (uint32_t)__builtin_ctz(rest)) % 32;
 		struct writer_end *end = &writer->end[i];
 		uint64_t sleeping = atomic_load_explicit(&end->map->sleeping, memory_order_relaxed);
 
-		if ((due >> i & 1) == 0)
-			continue;
-		if ((sleeping & SLEEP_ASLEEP) != 0 && sleeping != end->rung)
-			ring_sleeper(writer, end, sleeping);
-		else
+		if ((sleeping & SLEEP_ASLEEP) == 0 || sleeping == end->rung) {
 			writer->saved++;
+			continue;
+		}
+		if (writer->turn == turn)
+			writer->turn = (i + 1) % 32;
+		ring_sleeper(writer, end, sleeping);
 	}
 	atomic_store_explicit(&writer->head->saved, writer->saved, memory_order_relaxed);
 }

@@ -55,6 +55,7 @@ struct weir_writer {
 	uint64_t ends;			  /* bit k: end k is granted or withdrawn, so its pins count */
 	uint32_t filters;		  /* bit k: end k does not want every frame */
 	uint64_t saved;			  /* rings that a reader did not need */
+	uint32_t turn;			  /* the end to be rung first */
 	uint32_t due[2 * WEIR_SLOTS_MAX]; /* by sequence, modulo order_count: which ends want it */
 	uint32_t depth;			  /* the newest so many frames are never retired */
 	uint32_t loans;			  /* slots on loan or kept */

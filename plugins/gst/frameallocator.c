@@ -31,7 +31,7 @@ static void unmap_memory(GstMemory *memory)
 static struct frame_memory *new_memory(
 	GstAllocator *allocator, GstMemory *parent, gsize maxsize, gsize offset, gsize size)
 {
-	struct frame_memory *memory = g_new0(struct frame_memory, 1);
+	struct frame_memory *memory = g_slice_new0(struct frame_memory);
 
 	gst_memory_init(GST_MEMORY_CAST(memory), GST_MEMORY_FLAG_READONLY, allocator, parent, maxsize, 0, offset, size);
 	return memory;
@@ -61,7 +61,7 @@ static void frameallocator_free(GstAllocator *allocator, GstMemory *memory)
 		self->held--;
 		g_mutex_unlock(&self->lock);
 	}
-	g_free(frame);
+	g_slice_free(struct frame_memory, frame);
 }
 
 int frameallocator_acquire(FrameAllocator *self, struct weir_frame *frame)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sinkstream.h"
+#include "slotpool.h"
 
 #define GST_CAT_DEFAULT weirsink_debug
 
@@ -127,7 +128,7 @@ bool sinkstream_set_caps(struct sinkstream *stream, GstCaps *caps)
 
 void sinkstream_add_pool(struct sinkstream *stream, GstQuery *query, SlotAllocator *allocator, GstCaps *caps)
 {
-	GstBufferPool *pool = gst_video_buffer_pool_new();
+	GstBufferPool *pool = slotpool_new();
 	GstStructure *config = gst_buffer_pool_get_config(pool);
 
 	gst_buffer_pool_config_set_params(config, caps, stream->info.size, 0, 0);

@@ -127,7 +127,7 @@ static void drop_locked(SlotAllocator *self, uint32_t slot)
 
 static GstMemory *slotallocator_alloc(GstAllocator *allocator, gsize size, GstAllocationParams *params)
 {
-	struct slot_memory *memory = g_new0(struct slot_memory, 1);
+	struct slot_memory *memory = g_slice_new0(struct slot_memory);
 
 	/* NO_SHARE: half a picture in a buffer of its own would be a second owner of the slot. */
 	gst_memory_init(GST_MEMORY_CAST(memory), GST_MEMORY_FLAG_NO_SHARE, allocator, NULL,
@@ -194,11 +194,8 @@ static void unmap_memory(GstMemory *memory)
 {
 }
 
-static void slotallocator_free(GstAllocator *allocator, GstMemory *memory)
+static void unbind(SlotAllocator *self, struct slot_memory *slot)
 {
-	SlotAllocator *self = WEIR_SLOT_ALLOCATOR(allocator);
-	struct slot_memory *slot = (struct slot_memory *)memory;
-
 	if (slot->state == PLAIN)
 		free(slot->data);
 	if (slot->state == LENT || slot->state == KEPT) {
@@ -206,7 +203,15 @@ static void slotallocator_free(GstAllocator *allocator, GstMemory *memory)
 		drop_locked(self, slot->slot);
 		g_mutex_unlock(&self->lock);
 	}
-	g_free(slot);
+	slot->state = UNBOUND;
+}
+
+static void slotallocator_free(GstAllocator *allocator, GstMemory *memory)
+{
+	struct slot_memory *slot = (struct slot_memory *)memory;
+
+	unbind(WEIR_SLOT_ALLOCATOR(allocator), slot);
+	g_slice_free(struct slot_memory, slot);
 }
 
 bool slotallocator_is_fresh(SlotAllocator *self, GstMemory *memory)
@@ -217,15 +222,25 @@ bool slotallocator_is_fresh(SlotAllocator *self, GstMemory *memory)
 	       slot->state == LENT;
 }
 
-/* A second exclusive owner, for ever: gst_memory_map() refuses to write, gst_buffer_map() copies before it does, and
- * a pool takes no buffer back whose memory is not its own alone. (The tag on a buffer would not do: the buffer that
- * arrives need not be the one that the pool knows.) */
+/* A second exclusive owner, until slotallocator_recycle(): gst_memory_map() refuses to write, gst_buffer_map() copies
+ * before it does, and a pool takes no buffer back whose memory is not its own alone. (The tag on a buffer would not do:
+ * the buffer that arrives need not be the one that the pool knows.) */
 static bool forbid_writing(GstMemory *memory)
 {
 	if (!gst_memory_lock(memory, GST_LOCK_FLAG_EXCLUSIVE))
 		return false;
 	GST_MINI_OBJECT_FLAG_SET(memory, GST_MEMORY_FLAG_READONLY);
 	return true;
+}
+
+void slotallocator_recycle(GstMemory *memory)
+{
+	if (!WEIR_IS_SLOT_ALLOCATOR(memory->allocator) || !GST_MEMORY_IS_READONLY(memory) ||
+		GST_MINI_OBJECT_REFCOUNT_VALUE(memory) != 1)
+		return;
+	unbind(WEIR_SLOT_ALLOCATOR(memory->allocator), (struct slot_memory *)memory);
+	GST_MINI_OBJECT_FLAG_UNSET(memory, GST_MEMORY_FLAG_READONLY);
+	gst_memory_unlock(memory, GST_LOCK_FLAG_EXCLUSIVE);
 }
 
 int slotallocator_publish(SlotAllocator *self, GstMemory *memory, struct weir_frame *frame, bool keep)

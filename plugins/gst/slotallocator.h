@@ -34,7 +34,7 @@ int slotallocator_claim(SlotAllocator *self, GstMemory **memory);
 /* True if the memory is a slot of this ring, whole, that was not published yet. */
 bool slotallocator_is_fresh(SlotAllocator *self, GstMemory *memory);
 
-/* Publishes a fresh memory. From then on it is read-only, never writable again through any buffer: pools discard it.
+/* Publishes a fresh memory. From then on it is read-only through any buffer: pools discard it, but for a SlotPool.
  * With keep the slot is not reused while the memory lives; without, nobody may want to read the memory any more.
  * -EBUSY: upstream still has it mapped for writing, so it has to be copied; -EPIPE: the ring was ended. */
 int slotallocator_publish(SlotAllocator *self, GstMemory *memory, struct weir_frame *frame, bool keep);
@@ -42,6 +42,10 @@ int slotallocator_publish(SlotAllocator *self, GstMemory *memory, struct weir_fr
 /* Keeps a pool from offering the plain memory that upstream got for want of a slot again and again; no effect on other
  * memory. */
 void slotallocator_discard(SlotAllocator *self, GstMemory *memory);
+
+/* Nobody has the buffer of this memory any more: if it was published or discarded, and no other buffer shares it, it is
+ * as new, without a slot. No effect on other memory. */
+void slotallocator_recycle(GstMemory *memory);
 
 /* The room for metadata of a fresh memory; *slot says which one it is. */
 uint8_t *slotallocator_meta(SlotAllocator *self, GstMemory *memory, uint32_t *slot);
