@@ -246,13 +246,24 @@ void weir_writer_end(struct weir_writer *writer)
 	ring_sleepers(writer, UINT32_MAX);
 }
 
-bool weir_writer_drained(struct weir_writer *writer)
+uint64_t weir_writer_backlog(struct weir_writer *writer)
 {
+	uint64_t slowest = writer->published + 1;
+
 	weir_writer_attend(writer);
 	FOR_EACH_END(writer, i)
-	if (writer_waits_for(&writer->end[i]) && writer_cursor(writer, &writer->end[i]) <= writer->published)
-		return false;
-	return true;
+	if (writer_waits_for(&writer->end[i])) {
+		uint64_t cursor = writer_cursor(writer, &writer->end[i]);
+
+		if (cursor < slowest)
+			slowest = cursor;
+	}
+	return writer->published + 1 - slowest;
+}
+
+bool weir_writer_drained(struct weir_writer *writer)
+{
+	return weir_writer_backlog(writer) == 0;
 }
 
 /* --- waiting for a slot --------------------------------------------------------------------------------------------

@@ -15,6 +15,10 @@
 #define NAP_MIN_NS 200000
 #define NAP_MAX_NS 2000000
 
+#define FLAT_OUT_NS 1000000
+#define AHEAD_NS    1000000
+#define AHEAD_MIN   4
+
 /* A memory gets its slot when it is first mapped for writing, not when it is allocated: pools allocate ahead (avdec's
  * 16 buffers), and a slot that waits in a pool would be one that no frame can use. */
 enum slot_state {
@@ -66,19 +70,40 @@ static void sleep_for_slot(SlotAllocator *self)
 	self->waited_ns = g_get_monotonic_time() * 1000;
 }
 
-/* With a full ring, in which every reader has much to do, each release would wake us for one slot: waits for the time
- * in which several get free, if that is long enough to sleep. Called and returns with the lock held. */
-static void nap(SlotAllocator *self)
+/* Sleeps for a while that no release ends. Called and returns with the lock held. */
+static void doze(SlotAllocator *self, int64_t ns)
 {
-	int64_t nap_ns = MIN(self->interval_ns * weir_writer_slot_count(self->writer) / 8, NAP_MAX_NS);
 	struct pollfd wake = { .fd = self->wake_fd, .events = POLLIN };
-	struct timespec time = { .tv_nsec = nap_ns };
+	struct timespec time = { .tv_nsec = MIN(ns, NAP_MAX_NS) };
 
-	if (nap_ns < NAP_MIN_NS)
-		return;
 	g_mutex_unlock(&self->lock);
 	ppoll(&wake, 1, &time, NULL);
 	g_mutex_lock(&self->lock);
+}
+
+/* With a full ring, in which every reader has much to do, each release would wake us for one slot: waits for the time
+ * in which several get free, if that is long enough to sleep. */
+static void nap(SlotAllocator *self)
+{
+	int64_t ns = self->interval_ns * weir_writer_slot_count(self->writer) / 8;
+
+	if (ns >= NAP_MIN_NS)
+		doze(self, ns);
+}
+
+/* Frames that wait push one another out of the caches. A source that runs as fast as it can (a live one is never held
+ * up here) is to be no more than AHEAD_NS ahead of the slowest reader that wants every frame: waits until that has
+ * caught up with half. */
+static void let_catch_up(SlotAllocator *self)
+{
+	uint64_t most, backlog;
+
+	if (self->interval_ns == 0 || self->interval_ns > FLAT_OUT_NS)
+		return;
+	most = MAX(AHEAD_NS / self->interval_ns, AHEAD_MIN);
+	backlog = weir_writer_backlog(self->writer);
+	if (backlog >= most)
+		doze(self, self->interval_ns * (int64_t)(backlog - most / 2));
 }
 
 /* How often slots are claimed, on average. */
@@ -98,6 +123,8 @@ static int claim_locked(SlotAllocator *self, const bool *stop, struct weir_frame
 	int r;
 
 	self->lent++;
+	if (self->lossless && !*stop)
+		let_catch_up(self);
 	while ((r = self->ended ? -EPIPE : weir_writer_claim(self->writer, frame, data)) == -EAGAIN) {
 		if (!self->lossless)
 			break;

@@ -224,6 +224,57 @@ static void a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it(voi
 	rig_close(&rig);
 }
 
+static GstBufferPool *proposed_pool(GstHarness *harness)
+{
+	GstCaps *caps = gst_pad_get_current_caps(harness->srcpad);
+	GstQuery *query = gst_query_new_allocation(caps, TRUE);
+	GstBufferPool *pool;
+
+	assert_true(gst_pad_peer_query(harness->srcpad, query));
+	gst_query_parse_nth_allocation_pool(query, 0, &pool, NULL, NULL, NULL);
+	gst_query_unref(query);
+	gst_caps_unref(caps);
+	return pool;
+}
+
+static void the_pool_of_the_sink_reuses_what_was_published_unless_somebody_has_the_memory(void **state)
+{
+	struct rig rig = { 0 };
+	GstBufferPool *pool;
+	GstHarness *harness;
+	GstBuffer *buffer, *first;
+	GstMemory *kept;
+	GstMapInfo map;
+
+	rig_open_sink(&rig);
+	harness = gst_harness_new_with_element(GST_ELEMENT(rig.sink), "sink", NULL);
+	gst_harness_set_src_caps_str(harness, "video/x-raw,format=GRAY8,width=16,height=16,framerate=10/1");
+	pool = proposed_pool(harness);
+	assert_true(gst_buffer_pool_set_active(pool, TRUE));
+	assert_int_equal(gst_buffer_pool_acquire_buffer(pool, &first, NULL), GST_FLOW_OK);
+	gst_buffer_memset(first, 0, 1, 256);
+	assert_int_equal(gst_harness_push(harness, first), GST_FLOW_OK);
+	assert_int_equal(gst_buffer_pool_acquire_buffer(pool, &buffer, NULL), GST_FLOW_OK);
+	assert_ptr_equal(buffer, first);
+
+	/* It has a slot of its own again. */
+	gst_buffer_memset(buffer, 0, 2, 256);
+	kept = gst_buffer_get_memory(buffer, 0);
+	assert_int_equal(gst_harness_push(harness, buffer), GST_FLOW_OK);
+	assert_int_equal(rig_stats(&rig, 0).published, 2);
+	assert_int_equal(rig_stats(&rig, 0).copied, 0);
+	assert_int_equal(gst_buffer_pool_acquire_buffer(pool, &buffer, NULL), GST_FLOW_OK);
+	assert_ptr_not_equal(gst_buffer_peek_memory(buffer, 0), kept);
+	assert_false(gst_memory_map(kept, &map, GST_MAP_WRITE));
+	gst_buffer_unref(buffer);
+	gst_memory_unref(kept);
+
+	gst_buffer_pool_set_active(pool, FALSE);
+	gst_object_unref(pool);
+	gst_harness_teardown(harness);
+	rig_close(&rig);
+}
+
 static void memory_outlives_the_sink(void **state)
 {
 	GstAllocationParams params;
@@ -260,6 +311,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(readers_that_come_and_go_cost_no_copies),
 		cmocka_unit_test(held_frames_are_never_rewritten),
 		cmocka_unit_test(a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it),
+		cmocka_unit_test(the_pool_of_the_sink_reuses_what_was_published_unless_somebody_has_the_memory),
 		cmocka_unit_test(memory_outlives_the_sink),
 	};
 

@@ -202,8 +202,10 @@ static void the_end_of_a_stream_is_told_after_its_backlog(void **state)
 	assert_int_equal(weir_writer_claim(f.writer, &frame, &payload), 0);
 	weir_writer_end(f.writer);
 	assert_int_equal(weir_writer_publish(f.writer, &frame, false), -EINVAL);
+	assert_int_equal(weir_writer_backlog(f.writer), 3);
 	assert_false(weir_writer_drained(f.writer));
 	fixture_take(&f, 0, 1);
+	assert_int_equal(weir_writer_backlog(f.writer), 2);
 	weir_ring_writer_gone(f.ring);
 	fixture_take(&f, 0, 2);
 	fixture_take(&f, 0, 3);

@@ -66,6 +66,10 @@ void weir_writer_count_copy(struct weir_writer *writer);
 /* Publishes the end of stream: readers drain the backlog, then get -ENODATA. Nothing can be published afterwards. */
 void weir_writer_end(struct weir_writer *writer);
 
+/* How many of the published frames the slowest lossless reader has still to acquire; one that it does not want counts
+ * if it comes after one that it does. 0: none, or there is no such reader. Does not block. */
+uint64_t weir_writer_backlog(struct weir_writer *writer);
+
 /* True when every lossless reader has acquired all that is published (or is gone): a writer with an end may exit then
  * without cutting anyone short. Does not block. */
 bool weir_writer_drained(struct weir_writer *writer);
