@@ -149,6 +149,7 @@ static int pack_back(const struct zygote_order *order)
 
 	if (fd < 0)
 		return -errno;
+	errno = ENOMEM; /* a short write has none */
 	if (write(fd, order, bytes) == (ssize_t)bytes && fcntl(fd, F_ADD_SEALS, ORDER_SEALS) == 0)
 		return fd;
 	r = -errno;
