@@ -252,6 +252,25 @@ static void file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster(voi
 	recording_close(&recording);
 }
 
+/* Others drop the Void elements, and with them what a recording knows beyond Matroska: these are films like any other.
+ */
+static void what_others_wrote_is_refused_by_the_player(void **state)
+{
+	static const char *const writers[][2] = { { "ffmpeg -v error -i", "-c copy" }, { "mkvmerge -q", "-o" } };
+
+	for (int i = 0; i < 2; i++) {
+		char other[300];
+
+		record(WEIR_PIXEL_I420, 320, 240);
+		rig_command(output, sizeof(output), "%s %s %s %s.mkv 2>&1", writers[i][0], path, writers[i][1], path);
+		snprintf(other, sizeof(other), "%s.mkv", path);
+		rig_play(&rig, other, "");
+		RIG_UNTIL(&rig, rig.ended < 0);
+		ASSERT_HAS(rig.source.text, "this is no recording of Weir");
+		assert_int_equal(teardown(NULL) + setup(NULL), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +280,7 @@ int main(void)
 		WITH_RIG(ffprobe_counts_frames_and_knows_times_and_geometry),
 		WITH_RIG(mkvinfo_finds_nothing_wrong),
 		WITH_RIG(seeking_works),
+		WITH_RIG(what_others_wrote_is_refused_by_the_player),
 		WITH_RIG(file_that_is_cut_anywhere_plays_up_to_its_last_committed_cluster),
 	};
 
