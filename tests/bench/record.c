@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What recording and replay cost and reach, beside fio, plain O_DIRECT writes and buffered ones, in one run on one
- *disk. tests/bench/recording runs it. Every contender of ours is a process that takes 1080p frames from a ring; its CPU
- *time is that of the whole process, its kernel threads included.
+ * disk. tests/bench/recording runs it. Every contender of ours is a process that takes 1080p frames from a ring; its
+ * CPU time is that of the whole process, its kernel threads included.
  *
  *	bench-record PLUGINS DIRECTORY MIB ROUNDS */
 #include <dlfcn.h>
@@ -18,6 +18,8 @@
 
 #include <weir/backend.h>
 #include <weir/record.h>
+
+#include "filesink.h"
 
 #define WIDTH	   1920
 #define HEIGHT	   1080
@@ -157,7 +159,18 @@ static void writer_back(struct weir_ring_fds *fds, int flags, size_t block_bytes
 	_exit(0);
 }
 
-enum way { WAY_URING, WAY_THREAD, WAY_DIRECT, WAY_FRAMES, WAY_BUFFERED };
+static void read_into_filesink_back(struct weir_ring_fds *fds)
+{
+	struct weir_reader *reader;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/plain", directory);
+	if (weir_reader_open(&reader, fds) < 0)
+		_exit(1);
+	filesink_back(reader, path);
+}
+
+enum way { WAY_URING, WAY_THREAD, WAY_DIRECT, WAY_FRAMES, WAY_BUFFERED, WAY_FILESINK };
 
 static void cleanup(void)
 {
@@ -248,6 +261,8 @@ static struct figure write_frames(enum way way, bool keep)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (way == WAY_URING || way == WAY_THREAD)
 			recorder_back(&reader_fds, way == WAY_URING ? "auto" : "plain");
+		if (way == WAY_FILESINK)
+			read_into_filesink_back(&reader_fds);
 		writer_back(&reader_fds, way == WAY_BUFFERED ? 0 : O_DIRECT, way == WAY_FRAMES ? SIZE_MAX : 1 << 20);
 	}
 	start = feed(writer, ring, reader_fds.end, pid);
@@ -379,7 +394,7 @@ static double median(const double *values, int count)
 	return count % 2 != 0 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
 }
 
-enum row { URING, THREAD, DIRECT, FRAMES, BUFFERED, FIO_WRITE, REPLAY, REPLAY_THREAD, FIO_READ, ROWS };
+enum row { URING, THREAD, DIRECT, FRAMES, BUFFERED, FILESINK, FIO_WRITE, REPLAY, REPLAY_THREAD, FIO_READ, ROWS };
 
 static int judge(const char *what, const double *ours, const double *theirs, int rounds, double bar, bool at_least)
 {
@@ -398,8 +413,8 @@ int main(int argc, char **argv)
 {
 	static const char *const names[ROWS] = { "recorder, io_uring", "recorder, plain writes",
 		"pwrite O_DIRECT, 1 MiB at a time", "pwrite O_DIRECT, a frame at a time", "buffered writes",
-		"fio, the best of three engines, depth 8", "player, io_uring", "player, plain reads",
-		"fio, reading, io_uring, depth 8" };
+		"filesink of GStreamer, into the page cache", "fio, the best of three engines, depth 8",
+		"player, io_uring", "player, plain reads", "fio, reading, io_uring, depth 8" };
 	static double mib_s[ROWS][ROUNDS_MAX], cpu[ROWS][ROUNDS_MAX];
 	struct weir_format format;
 	int rounds, missed = 0;
@@ -420,6 +435,7 @@ int main(int argc, char **argv)
 		figure[DIRECT] = write_frames(WAY_DIRECT, false);
 		figure[FRAMES] = write_frames(WAY_FRAMES, false);
 		figure[BUFFERED] = write_frames(WAY_BUFFERED, false);
+		figure[FILESINK] = write_frames(WAY_FILESINK, false);
 		figure[URING] = write_frames(WAY_URING, true);
 		figure[REPLAY] = replay("auto");
 		figure[REPLAY_THREAD] = replay("plain");
@@ -439,7 +455,8 @@ int main(int argc, char **argv)
 	missed +=
 		judge("CPU: recorder / pwrite O_DIRECT, 1 MiB at a time", cpu[URING], cpu[DIRECT], rounds, 0.6, false);
 	missed += judge("CPU: recorder / buffered writes", cpu[URING], cpu[BUFFERED], rounds, 0.25, false);
+	missed += judge("CPU: recorder / filesink", cpu[URING], cpu[FILESINK], rounds, 0.25, false);
 	missed += judge("throughput: player / fio", mib_s[REPLAY], mib_s[FIO_READ], rounds, 0.9, true);
-	printf("%d of 4 bars missed, %d rounds of %.0f MiB\n", missed, rounds, (double)total_bytes / MIB);
+	printf("%d of 5 bars missed, %d rounds of %.0f MiB\n", missed, rounds, (double)total_bytes / MIB);
 	return 0;
 }
