@@ -10,7 +10,7 @@
 #define NEWS_MAX     32 /* events that a frame repeats for those who missed frames */
 #define NEWS_FRAMES  64 /* for so many frames */
 #define NEWS_BYTES   8192
-#define ROOM_TO_GROW 4096 /* for news and metas, beside what is sticky */
+#define ROOM_TO_GROW 4096 /* for news and metas, beside what is known of */
 #define CUSTOM_MAX   8	  /* sticky events of one's own */
 #define STICKY_MAX   (WIRE_ROOM_MAX - ROOM_TO_GROW - (uint32_t)sizeof(struct wire_header))
 
@@ -35,7 +35,8 @@ struct wire_out {
 	uint64_t frames;   /* written so far */
 	uint64_t *in_slot; /* which serial stands in each slot */
 	uint32_t sticky_bytes, news_bytes;
-	uint32_t left_out; /* events, since the last frame was written */
+	uint32_t metas_bytes; /* the most that a buffer's metas took which did not fit */
+	uint32_t left_out;    /* events, since the last frame was written */
 };
 
 /* --- events become records -------------------------------------------------------------------------------------- */
@@ -262,7 +263,8 @@ void wire_out_reset(struct wire_out *out)
 
 uint32_t wire_out_room(const struct wire_out *out)
 {
-	uint32_t room = sizeof(struct wire_header) + out->sticky_bytes + ROOM_TO_GROW;
+	uint32_t room = sizeof(struct wire_header) + out->sticky_bytes + ROOM_TO_GROW + out->news_bytes +
+			MIN(2 * out->metas_bytes, WIRE_ROOM_MAX);
 
 	return MIN((room + 4095) / 4096 * 4096, WIRE_ROOM_MAX);
 }
@@ -323,21 +325,26 @@ int wire_out_write(struct wire_out *out, uint8_t *area, uint32_t room, uint32_t 
 		.told = out->told,
 		.times = *times,
 	};
-	uint32_t used = sizeof(header) + out->sticky_bytes;
+	uint32_t used = sizeof(header) + out->sticky_bytes, news_lost = 0, metas_lost = 0, needed = 0;
 
 	if (used > room)
 		return -EMSGSIZE;
 	write_sticky(out, area + sizeof(header), slot);
-	*lost += out->left_out;
-	out->left_out = 0;
-	out->frames++;
 	if (out->news.length > 0)
-		header.news_bytes = write_news(out, area + used, room - used, lost);
+		header.news_bytes = write_news(out, area + used, room - used, &news_lost);
 	used += header.news_bytes;
 	if (buffer != NULL)
-		header.meta_bytes = wiremeta_write(area + used, room - used, buffer, lost);
+		header.meta_bytes = wiremeta_write(area + used, room - used, buffer, &metas_lost, &needed);
+	/* Another ring may have room for all of it. */
+	if (room < WIRE_ROOM_MAX && (news_lost > 0 || needed > room - used)) {
+		out->metas_bytes = MIN(MAX(out->metas_bytes, needed), WIRE_ROOM_MAX);
+		return -EMSGSIZE;
+	}
 	used += header.meta_bytes;
 	memcpy(area, &header, sizeof(header));
+	*lost += out->left_out + news_lost + metas_lost;
+	out->left_out = 0;
+	out->frames++;
 	out->told = out->numbers;
 	return (int)used;
 }

@@ -87,18 +87,23 @@ static bool is_sendable(GstMeta *meta)
 	return label == NULL || (strlen(label) < WIRE_TEXT_MAX && g_utf8_validate(label, -1, NULL));
 }
 
-uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_t *lost)
+uint32_t wiremeta_write(uint8_t *area, uint32_t room, GstBuffer *buffer, uint32_t *lost, uint32_t *needed)
 {
 	gpointer state = NULL;
 	uint32_t used = 0;
 	GstMeta *meta;
 
+	*needed = 0;
 	while ((meta = gst_buffer_iterate_meta(buffer, &state)) != NULL) {
 		GByteArray *record = record_of(meta);
+		bool sendable;
 
 		if (record == NULL)
 			continue;
-		if (record->len <= room - used && is_sendable(meta)) {
+		sendable = is_sendable(meta);
+		if (sendable)
+			*needed += MIN(record->len, WIRE_ROOM_MAX);
+		if (sendable && record->len <= room - used) {
 			memcpy(area + used, record->data, record->len);
 			used += record->len;
 		} else {

@@ -369,6 +369,56 @@ static void labels_of_any_length_cross(void **state)
 	link_close(&link);
 }
 
+/* More than a ring has room for at first. */
+static void a_crowd_of_regions_crosses(void **state)
+{
+	struct link link;
+
+	link_open(&link, GRAY, NULL, NULL);
+	for (int i = 1; i <= 200; i += 33) {
+		GstBuffer *buffer = link_buffer(256, (guint8)i);
+		gpointer at = NULL;
+		int found = 0;
+
+		for (int k = 0; k < i; k++)
+			gst_video_region_of_interest_meta_add_param(
+				gst_buffer_add_video_region_of_interest_meta(buffer, "person", 1, 2, 3, 4),
+				gst_structure_new("detection", "confidence", G_TYPE_DOUBLE, 0.75 / (k + 1), "x_min",
+					G_TYPE_DOUBLE, 0.1, "x_max", G_TYPE_DOUBLE, 0.2, "y_min", G_TYPE_DOUBLE, 0.3,
+					NULL));
+		link_push(&link, buffer);
+		buffer = link_pull(link.out);
+		while (gst_buffer_iterate_meta_filtered(buffer, &at, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE) !=
+			NULL)
+			found++;
+		assert_int_equal(found, i);
+		assert_true(i == 1 || !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DISCONT));
+		gst_buffer_unref(buffer);
+	}
+	assert_true(link_stat(link.in->element, "generation") < 6);
+	link_close(&link);
+}
+
+static void a_large_event_crosses(void **state)
+{
+	gchar *text = text_of(15000);
+	struct link link;
+	GstEvent *event;
+
+	link_open(&link, PACKETS, NULL, NULL);
+	link_push(&link, link_buffer(5, 1));
+	gst_harness_push_event(link.in, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM,
+						gst_structure_new("news", "text", G_TYPE_STRING, text, NULL)));
+	link_push(&link, link_buffer(6, 1));
+	pull_size(&link, 5);
+	event = link_pull_event(link.out, GST_EVENT_CUSTOM_DOWNSTREAM);
+	assert_string_equal(gst_structure_get_string(gst_event_get_structure(event), "text"), text);
+	gst_event_unref(event);
+	pull_size(&link, 6);
+	link_close(&link);
+	g_free(text);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +432,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(events_without_a_structure_are_left_out),
 		cmocka_unit_test(sticky_events_that_do_not_fit_are_left_out_and_the_buffer_passes),
 		cmocka_unit_test(labels_of_any_length_cross),
+		cmocka_unit_test(a_crowd_of_regions_crosses),
+		cmocka_unit_test(a_large_event_crosses),
 	};
 
 	gst_init(&argc, &argv);
