@@ -65,7 +65,7 @@ uint32_t sinkring_kind(struct sinkring *ring)
 }
 
 /* Waits for sinkring_set_writer(), until the deadline or sinkring_unlock(). */
-static int wait_for_writer(struct sinkring *ring, uint32_t unlocks, GstPad *pad, struct weir_writer **writer)
+static int wait_for_writer(struct sinkring *ring, gint unlocks, GstPad *pad, struct weir_writer **writer)
 {
 	gint64 deadline_us = g_get_monotonic_time() + WEIRSINK_RING_NS / 1000;
 	int r = 0;
@@ -73,7 +73,7 @@ static int wait_for_writer(struct sinkring *ring, uint32_t unlocks, GstPad *pad,
 	g_mutex_lock(&ring->lock);
 	while (ring->writer == NULL && ring->writer_status == 0 && r == 0) {
 		/* The flag beside the count: unlock may have come before this thread looked at the count. */
-		if (ring->unlocks != unlocks || GST_PAD_IS_FLUSHING(pad))
+		if (g_atomic_int_get(&ring->unlocks) != unlocks || GST_PAD_IS_FLUSHING(pad))
 			r = -EINTR;
 		else if (!g_cond_wait_until(&ring->changed, &ring->lock, deadline_us))
 			r = -ETIMEDOUT;
@@ -94,7 +94,7 @@ int sinkring_replace(struct sinkring *ring, const struct weirsink_provider *prov
 {
 	struct weir_writer *writer = NULL;
 	SlotAllocator *allocator;
-	uint32_t unlocks;
+	gint unlocks;
 	int r;
 
 	sinkring_end(ring, !provider->follows);
@@ -102,7 +102,7 @@ int sinkring_replace(struct sinkring *ring, const struct weirsink_provider *prov
 	weir_writer_free(&ring->writer);
 	ring->wanted = format;
 	ring->writer_status = 0;
-	unlocks = ring->unlocks;
+	unlocks = g_atomic_int_get(&ring->unlocks);
 	g_mutex_unlock(&ring->lock);
 	r = provider->want(provider->data, format, format->payload_bytes, SLOTALLOCATOR_LOANS);
 	if (r < 0)
@@ -143,7 +143,7 @@ void sinkring_unlock(struct sinkring *ring)
 	SlotAllocator *allocator;
 
 	g_mutex_lock(&ring->lock);
-	ring->unlocks++;
+	g_atomic_int_inc(&ring->unlocks);
 	g_cond_broadcast(&ring->changed);
 	g_mutex_unlock(&ring->lock);
 	allocator = sinkring_ref(ring);

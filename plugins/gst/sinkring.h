@@ -16,7 +16,7 @@ struct sinkring {
 	const struct weir_format *wanted; /* or NULL */
 	struct weir_writer *writer;	  /* the answer to a want, until it is taken */
 	int writer_status;
-	uint32_t unlocks; /* counts sinkring_unlock(): a wait that began before one ends */
+	gint unlocks; /* atomic: counts sinkring_unlock(): a wait that began before one ends */
 };
 
 void sinkring_init(struct sinkring *ring);

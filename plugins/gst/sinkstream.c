@@ -53,9 +53,15 @@ void sinkstream_stop(struct sinkstream *stream)
 
 void sinkstream_learn_source(struct sinkstream *stream)
 {
-	if (!stream->source_known)
-		videoframe_learn_source(
-			&stream->source, GST_ELEMENT_CAST(stream->sink), GST_BASE_SINK_PAD(stream->sink));
+	gint unlocks = g_atomic_int_get(&stream->ring.unlocks);
+
+	if (stream->source_known && stream->source_unlocks == unlocks)
+		return;
+	stream->source_unlocks = unlocks;
+	videoframe_learn_source(&stream->source, GST_ELEMENT_CAST(stream->sink), GST_BASE_SINK_PAD(stream->sink));
+	/* A sink that plays in time holds everything back for as long as the slowest one of its pipeline. */
+	if (gst_base_sink_get_sync(stream->sink))
+		stream->source.latency_ns = MAX(stream->source.latency_ns, gst_base_sink_get_latency(stream->sink));
 }
 
 /* --- buffers ---------------------------------------------------------------------------------------------------- */
@@ -170,8 +176,8 @@ static int publish(struct sinkstream *stream, SlotAllocator *allocator, GstBuffe
 	if (gst_buffer_get_size(buffer) > slotallocator_format(allocator)->payload_bytes && stream->info.size == 0)
 		return TOO_SMALL;
 	if (is_in_place(stream, allocator, buffer))
-		r = publish_memory(
-			stream, allocator, gst_buffer_peek_memory(buffer, 0), buffer, &frame, !stream->source.forgets);
+		r = publish_memory(stream, allocator, gst_buffer_peek_memory(buffer, 0), buffer, &frame,
+			!stream->source.forgets || gst_base_sink_is_last_sample_enabled(stream->sink));
 	if (r == -EBUSY) {
 		GstMemory *memory;
 

@@ -30,6 +30,7 @@ struct sinkstream {
 	struct videoframe_source source;
 	struct epoch epoch;
 	bool source_known;
+	gint source_unlocks; /* of the ring, when it was learnt: after a pause base time is another */
 	bool discontinuity;
 	uint64_t dropped_before, buffers;
 

@@ -141,6 +141,8 @@ static gboolean activate_mode(GstPad *pad, GstObject *parent, GstPadMode mode, g
 
 static bool start(WeirSrc *self)
 {
+	int r;
+
 	GST_OBJECT_LOCK(self);
 	srcsettings_copy(&self->run, &self->settings);
 	GST_OBJECT_UNLOCK(self);
@@ -149,7 +151,11 @@ static bool start(WeirSrc *self)
 			("No socket-path is set: give that of a weirsink, like /tmp/cam0"), (NULL));
 		return false;
 	}
-	if (feed_init(&self->feed) < 0) {
+	/* Locked, because the application's events may come at any time. */
+	g_mutex_lock(&self->lock);
+	r = feed_init(&self->feed);
+	g_mutex_unlock(&self->lock);
+	if (r < 0) {
 		GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Too many open files"), GST_ERROR_SYSTEM);
 		return false;
 	}
@@ -174,8 +180,11 @@ static GstStateChangeReturn change_state(GstElement *element, GstStateChange tra
 		set_playing(self, false);
 	result = GST_ELEMENT_CLASS(weirsrc_parent_class)->change_state(element, transition);
 	if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
-		(transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE))
+		(transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE)) {
+		g_mutex_lock(&self->lock);
 		feed_finish(&self->feed);
+		g_mutex_unlock(&self->lock);
+	}
 	if (result == GST_STATE_CHANGE_FAILURE)
 		return result;
 	if (transition == GST_STATE_CHANGE_PAUSED_TO_PLAYING)
@@ -270,7 +279,9 @@ static gboolean src_event(GstPad *pad, GstObject *parent, GstEvent *event)
 
 		gst_video_event_parse_upstream_force_key_unit(event, NULL, &all_headers, NULL);
 		atomic_fetch_or(&self->notes, WEIRSINK_NOTE_KEY_UNIT | (all_headers ? WEIRSINK_NOTE_HEADERS : 0));
+		g_mutex_lock(&self->lock);
 		feed_wake(&self->feed);
+		g_mutex_unlock(&self->lock);
 		handled = TRUE;
 	} else {
 		handled = GST_EVENT_TYPE(event) == GST_EVENT_LATENCY ||

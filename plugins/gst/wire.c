@@ -128,9 +128,14 @@ static GByteArray *gap_record(struct wire_out *out, GstEvent *event)
 {
 	GByteArray *record = wireformat_record(WIRE_GAP, ++out->numbers);
 	struct wire_gap fixed;
+	uint64_t all_flags;
+	GstGapFlags flags;
 
 	gst_event_parse_gap(event, &fixed.timestamp, &fixed.duration);
+	gst_event_parse_gap_flags(event, &flags);
+	all_flags = flags;
 	g_byte_array_append(record, (const guint8 *)&fixed, sizeof(fixed));
+	g_byte_array_append(record, (const guint8 *)&all_flags, sizeof(all_flags));
 	return wireformat_finish(record);
 }
 

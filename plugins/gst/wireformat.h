@@ -55,7 +55,7 @@ struct wire_segment {
 };
 
 struct wire_gap {
-	uint64_t timestamp, duration;
+	uint64_t timestamp, duration; /* then, maybe, GstGapFlags in 8 bytes */
 };
 
 struct wire_region {

@@ -122,10 +122,15 @@ static GstEvent *text_event(struct wire_view *view)
 static GstEvent *gap_event(struct wire_view *view)
 {
 	struct wire_gap fixed;
+	uint64_t flags;
+	GstEvent *event;
 
 	if (!wireformat_take(view, &fixed, sizeof(fixed)) || fixed.timestamp == GST_CLOCK_TIME_NONE)
 		return NULL;
-	return gst_event_new_gap(fixed.timestamp, fixed.duration);
+	event = gst_event_new_gap(fixed.timestamp, fixed.duration);
+	if (wireformat_take(view, &flags, sizeof(flags)))
+		gst_event_set_gap_flags(event, flags & GST_GAP_FLAG_MISSING_DATA);
+	return event;
 }
 
 static GstEvent *to_event(struct wire_view *view)

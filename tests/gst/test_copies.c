@@ -175,6 +175,46 @@ static void held_frames_are_never_rewritten(void **state)
 	g_free(source);
 }
 
+static gchar *checksum_of(GstSample *sample)
+{
+	GstMapInfo map;
+	gchar *sum;
+
+	assert_true(gst_buffer_map(gst_sample_get_buffer(sample), &map, GST_MAP_READ));
+	sum = g_compute_checksum_for_data(G_CHECKSUM_MD5, map.data, map.size);
+	gst_buffer_unmap(gst_sample_get_buffer(sample), &map);
+	return sum;
+}
+
+/* Nor is the sample that an application asks a sink for, although libav forgets its pictures. */
+static void the_last_sample_is_never_rewritten(void **state)
+{
+	gchar *source =
+		g_strdup_printf("filesrc location=%s ! qtdemux ! h264parse ! avdec_h264", clip_path("h264.mp4"));
+	gchar *before, *after;
+	struct rig rig = { 0 };
+	struct weir_frame frame;
+	GstSample *sample;
+
+	rig_open(&rig, source);
+	g_object_set(rig.sink, "enable-last-sample", TRUE, NULL);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(rig_next(&rig, 0, &frame), 0);
+		weir_reader_release(rig.reader[0], &frame);
+	}
+	g_object_get(rig.sink, "last-sample", &sample, NULL);
+	assert_non_null(sample);
+	before = checksum_of(sample);
+	rig_drain(&rig, 0);
+	after = checksum_of(sample);
+	assert_string_equal(before, after);
+	g_free(before);
+	g_free(after);
+	gst_sample_unref(sample);
+	rig_close(&rig);
+	g_free(source);
+}
+
 static void a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it(void **state)
 {
 	GstAllocationParams params;
@@ -310,6 +350,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_hoarding_queue_costs_copies_but_no_frames),
 		cmocka_unit_test(readers_that_come_and_go_cost_no_copies),
 		cmocka_unit_test(held_frames_are_never_rewritten),
+		cmocka_unit_test(the_last_sample_is_never_rewritten),
 		cmocka_unit_test(a_pushed_buffer_cannot_be_written_and_its_pool_does_not_reuse_it),
 		cmocka_unit_test(the_pool_of_the_sink_reuses_what_was_published_unless_somebody_has_the_memory),
 		cmocka_unit_test(memory_outlives_the_sink),

@@ -208,6 +208,7 @@ static void caps_and_tags_of_any_size_cross(void **state)
 
 static void gaps_flushes_and_events_of_ones_own_cross_in_order(void **state)
 {
+	GstGapFlags gap_flags;
 	struct link link;
 	GstSegment segment;
 	GstClockTime start, duration;
@@ -221,7 +222,9 @@ static void gaps_flushes_and_events_of_ones_own_cross_in_order(void **state)
 	gst_harness_push_event(link.in, custom(GST_EVENT_CUSTOM_DOWNSTREAM, "shutter", 1));
 	gst_harness_push_event(link.in, custom(GST_EVENT_CUSTOM_DOWNSTREAM, "shutter", 2));
 	push_byte(&link, 2);
-	gst_harness_push_event(link.in, gst_event_new_gap(3 * GST_SECOND, GST_SECOND));
+	event = gst_event_new_gap(3 * GST_SECOND, GST_SECOND);
+	gst_event_set_gap_flags(event, GST_GAP_FLAG_MISSING_DATA);
+	gst_harness_push_event(link.in, event);
 	pull_byte(link.out, 1);
 	pull_custom(link.out, GST_EVENT_CUSTOM_DOWNSTREAM, "shutter", 1);
 	pull_custom(link.out, GST_EVENT_CUSTOM_DOWNSTREAM, "shutter", 2);
@@ -231,6 +234,8 @@ static void gaps_flushes_and_events_of_ones_own_cross_in_order(void **state)
 	gst_event_parse_gap(event, &start, &duration);
 	assert_int_equal(start, 3 * GST_SECOND);
 	assert_int_equal(duration, GST_SECOND);
+	gst_event_parse_gap_flags(event, &gap_flags);
+	assert_int_equal(gap_flags, GST_GAP_FLAG_MISSING_DATA);
 	gst_event_unref(event);
 	gst_harness_push_event(link.in, gst_event_new_flush_start());
 	gst_harness_push_event(link.in, gst_event_new_flush_stop(TRUE));

@@ -46,6 +46,30 @@ static void seeks_are_refused_and_latency_is_answered(void **state)
 	link_close(&link);
 }
 
+static void a_sink_that_plays_in_time_delays_its_readers(void **state)
+{
+	GstQuery *query = gst_query_new_latency();
+	GstClockTime min;
+	struct link link;
+	GstBuffer *buffer;
+
+	link_open_sink(&link, GRAY, NULL);
+	gst_harness_use_systemclock(link.in);
+	g_object_set(link.in->element, "sync", TRUE, NULL);
+	gst_element_send_event(link.in->element, gst_event_new_latency(200 * GST_MSECOND));
+	link.out = link_open_source(&link, "processing-deadline=0");
+	link_await_clients(&link, 1);
+	buffer = link_buffer(256, 1);
+	GST_BUFFER_PTS(buffer) = 0;
+	link_push(&link, buffer);
+	gst_buffer_unref(link_pull(link.out));
+	assert_true(gst_pad_peer_query(link.out->sinkpad, query));
+	gst_query_parse_latency(query, NULL, &min, NULL);
+	assert_int_equal(min, 200 * GST_MSECOND);
+	gst_query_unref(query);
+	link_close(&link);
+}
+
 static gpointer push_until_refused(gpointer data)
 {
 	struct link *link = data;
@@ -155,6 +179,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(seeks_are_refused_and_latency_is_answered),
+		cmocka_unit_test(a_sink_that_plays_in_time_delays_its_readers),
 		cmocka_unit_test(a_flush_ends_a_wait_for_a_reader_that_takes_nothing),
 		cmocka_unit_test(waits_of_any_kind_end_within_a_second),
 		cmocka_unit_test(a_hundred_times_up_and_down_leave_nothing),

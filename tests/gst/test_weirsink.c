@@ -144,6 +144,29 @@ static void the_capture_time_of_a_live_source_is_when_it_stamped_the_frame(void 
 	rig_close(&rig);
 }
 
+static void a_pause_does_not_make_frames_old(void **state)
+{
+	struct rig rig = { 0 };
+	struct weir_frame frame;
+	int64_t before_ns;
+
+	rig_open(&rig, "videotestsrc is-live=true ! video/x-raw,width=64,height=64,framerate=20/1");
+	assert_int_equal(rig_next(&rig, 0, &frame), 0);
+	weir_reader_release(rig.reader[0], &frame);
+	gst_element_set_state(rig.pipeline, GST_STATE_PAUSED);
+	g_usleep(300000);
+	before_ns = g_get_monotonic_time() * 1000;
+	gst_element_set_state(rig.pipeline, GST_STATE_PLAYING);
+	/* What waited while it was paused is older. */
+	for (int i = 0; i < 15; i++) {
+		assert_int_equal(rig_next(&rig, 0, &frame), 0);
+		weir_reader_release(rig.reader[0], &frame);
+	}
+	assert_true(frame.capture_ns > before_ns);
+	assert_true(frame.capture_ns == (int64_t)gst_element_get_base_time(rig.pipeline) + frame.pts_ns);
+	rig_close(&rig);
+}
+
 /* --- generations ----------------------------------------------------------------------------------------------- */
 
 static void new_caps_end_the_ring_and_begin_another(void **state)
@@ -223,6 +246,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_ring_says_what_the_caps_say),
 		cmocka_unit_test(times_and_flags_are_those_of_the_buffers),
 		cmocka_unit_test(the_capture_time_of_a_live_source_is_when_it_stamped_the_frame),
+		cmocka_unit_test(a_pause_does_not_make_frames_old),
 		cmocka_unit_test(new_caps_end_the_ring_and_begin_another),
 		cmocka_unit_test(the_same_caps_after_a_restart_go_on_in_the_same_ring),
 		cmocka_unit_test(a_refused_ring_is_an_error_with_its_reason),
