@@ -39,4 +39,15 @@ static inline int count(const char *text, const char *part)
 	return n;
 }
 
+/* Plays, and expects to be told this; the rig can play again. */
+static inline void assert_play_fails(const char *source, const char *more, const char *text)
+{
+	rig_play(&rig, source, more);
+	RIG_UNTIL(&rig, rig.ended < 0);
+	assert_int_equal(rig.source.state, WEIR_SOURCE_FAILED);
+	if (strstr(rig.source.text, text) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", text, rig.source.text);
+	weir_back_local_free(&rig.back);
+}
+
 #endif

@@ -316,16 +316,6 @@ static void larger_packet_comes_in_a_larger_ring(void **state)
 
 /* --- files that are given as they are --- */
 
-static void assert_fails(const char *source, const char *more, const char *text)
-{
-	rig_play(&rig, source, more);
-	RIG_UNTIL(&rig, rig.ended < 0);
-	assert_int_equal(rig.source.state, WEIR_SOURCE_FAILED);
-	if (strstr(rig.source.text, text) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", text, rig.source.text);
-	weir_back_local_free(&rig.back);
-}
-
 #define RAW ",\"raw\":{\"format\":\"GRAY8\",\"width\":4,\"height\":2}"
 
 static void what_is_no_file_of_frames_is_refused(void **state)
@@ -334,12 +324,12 @@ static void what_is_no_file_of_frames_is_refused(void **state)
 
 	rig_path(&rig, "pipe", path);
 	assert_int_equal(mkfifo(path, 0600), 0); /* opening it would block */
-	assert_fails(path, RAW, "this is no file");
-	assert_fails(path, "", "this is no recording");
-	assert_fails(rig.directory, RAW, "directory");
+	assert_play_fails(path, RAW, "this is no file");
+	assert_play_fails(path, "", "this is no recording");
+	assert_play_fails(rig.directory, RAW, "directory");
 	make_file("short", "seven b");
 	rig_path(&rig, "short", path);
-	assert_fails(path, RAW, "not one whole frame");
+	assert_play_fails(path, RAW, "not one whole frame");
 }
 
 static void frames_and_a_rest_are_told(void **state)
@@ -362,11 +352,11 @@ static void frames_and_a_rest_are_told(void **state)
 
 static void pace_must_be_one_that_can_be_kept(void **state)
 {
-	assert_fails("x", ",\"pace\":-1", "out of range");
-	assert_fails("x", ",\"pace\":1e-300", "out of range");
-	assert_fails("x", ",\"pace\":1e300", "out of range");
-	assert_fails("x", ",\"pace\":1e999", "");
-	assert_fails("x", ",\"pace\":NaN", "");
+	assert_play_fails("x", ",\"pace\":-1", "out of range");
+	assert_play_fails("x", ",\"pace\":1e-300", "out of range");
+	assert_play_fails("x", ",\"pace\":1e300", "out of range");
+	assert_play_fails("x", ",\"pace\":1e999", "");
+	assert_play_fails("x", ",\"pace\":NaN", "");
 }
 
 #define WITH_LOG(test) cmocka_unit_test_setup_teardown(test, setup_log, teardown_log)

@@ -255,23 +255,13 @@ static void raw_file_of_given_geometry_is_played(void **state)
 	}
 }
 
-static void assert_fails(const char *source, const char *more, const char *text)
-{
-	rig_play(&rig, source, more);
-	RIG_UNTIL(&rig, rig.ended < 0);
-	assert_int_equal(rig.source.state, WEIR_SOURCE_FAILED);
-	if (strstr(rig.source.text, text) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", text, rig.source.text);
-	weir_back_local_free(&rig.back);
-}
-
 static void what_is_no_recording_is_refused_by_name(void **state)
 {
-	assert_fails("/dev/null", "", "/dev/null: this is no recording of Weir");
-	assert_fails("nowhere.mkv", "", "nowhere.mkv: No such file");
-	assert_fails(rig.directory, "", "is a directory without a recording");
-	assert_fails("x", ",\"raw\":{\"format\":\"XYZ\",\"width\":1,\"height\":1}", "raw is {\"format\":\"NV12\"");
-	assert_fails("x", ",\"tempo\":1", "tempo");
+	assert_play_fails("/dev/null", "", "/dev/null: this is no recording of Weir");
+	assert_play_fails("nowhere.mkv", "", "nowhere.mkv: No such file");
+	assert_play_fails(rig.directory, "", "is a directory without a recording");
+	assert_play_fails("x", ",\"raw\":{\"format\":\"XYZ\",\"width\":1,\"height\":1}", "raw is {\"format\":\"NV12\"");
+	assert_play_fails("x", ",\"tempo\":1", "tempo");
 }
 
 int main(void)
