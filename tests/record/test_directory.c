@@ -82,7 +82,7 @@ static void make_file(const char *name, const char *text)
 static void index_tells_the_order_when_the_clock_was_set_back(void **state)
 {
 	struct weir_format format = small();
-	uint32_t flags;
+	uint32_t flags = 0;
 
 	rig_record_all(&rig, &format, 5, "");
 	rig.wall_s -= 86400;
