@@ -225,6 +225,43 @@ static void recorder_that_is_killed_leaves_nothing_foreign_and_loses_only_its_ta
 	free(life);
 }
 
+/* As with a debugger, or a laptop that sleeps: its writes go on, then so does it. */
+static void recorder_that_is_stopped_for_a_while_goes_on(void **state)
+{
+	struct weir_record_status before, after;
+	struct weir_reader_stats stats;
+	uint64_t count[2], frames = 0;
+	size_t size = sizeof(count), files;
+	struct scene scene;
+
+	begin(&scene, *state);
+	fixture_await(scene.fixture, scene.recorder, WEIR_CHILD_RUNNING);
+	for (int i = 0; i < 3; i++) {
+		do {
+			fixture_run(scene.fixture, SECOND / 20);
+			before = ask(&scene);
+		} while (before.committed == 0);
+		kill(weir_child_pid(scene.recorder), SIGSTOP);
+		fixture_run(scene.fixture, SECOND / 2);
+		kill(weir_child_pid(scene.recorder), SIGCONT);
+		do {
+			fixture_run(scene.fixture, SECOND / 20);
+			after = ask(&scene);
+		} while (after.committed <= before.committed);
+		assert_true(after.overtaken > before.overtaken);
+	}
+	weir_child_stop(scene.recorder);
+	fixture_await(scene.fixture, scene.recorder, WEIR_CHILD_DONE);
+	assert_int_equal(weir_child_call(scene.checker, ORDER_WRONG, NULL, 0, count, &size, now_ns() + SECOND), 0);
+	assert_int_equal(count[1], 0);
+	assert_int_equal(weir_stream_reader_stats(scene.stream, scene.checker, &stats), 0);
+	assert_int_equal(stats.overtaken + stats.missed + stats.skipped, 0);
+	files = list_files();
+	for (size_t i = 0; i < files; i++)
+		frames += check_file(name[i]);
+	assert_true(frames >= after.committed);
+}
+
 /* --- the whole tree ------------------------------------------------------------------------------------------------
  */
 
@@ -316,6 +353,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			recorder_that_is_killed_leaves_nothing_foreign_and_loses_only_its_tail, setup, teardown),
+		cmocka_unit_test_setup_teardown(recorder_that_is_stopped_for_a_while_goes_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			tree_that_is_killed_leaves_files_that_play, make_directory, remove_directory),
 	};

@@ -16,7 +16,8 @@
 
 static char files[FILES_MAX][SEGMENT_NAME_BYTES], output[4096];
 static void (*before_flock)(void);
-static bool is_odd; /* writes end in parts, or want to be done again */
+static bool is_stuck; /* writes come to no end */
+static bool is_odd;   /* writes end in parts, or want to be done again */
 
 int __real_flock(int fd, int operation);
 int __wrap_flock(int fd, int operation);
@@ -49,7 +50,7 @@ struct engine_op *__real_engine_ring_next(struct engine_ring *ring);
 struct engine_op *__wrap_engine_ring_next(struct engine_ring *ring);
 struct engine_op *__wrap_engine_ring_next(struct engine_ring *ring)
 {
-	struct engine_op *op = __real_engine_ring_next(ring);
+	struct engine_op *op = is_stuck ? NULL : __real_engine_ring_next(ring);
 
 	if (op != NULL)
 		op->status = (int)odd(op->status);
@@ -71,7 +72,7 @@ ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int iovs, off_t offset
 static int setup_trouble(void **state)
 {
 	weir_log_set(NULL, NULL, -1);
-	is_odd = false;
+	is_odd = is_stuck = false;
 	return setup(state);
 }
 
@@ -111,6 +112,37 @@ static void transfers_in_parts_are_completed(void **state)
 		is_odd = false;
 		assert_int_equal(rig_files(&rig, files, FILES_MAX), 1);
 		assert_int_equal(rig_check_file(&rig, files[0], NULL, NULL), 100);
+		assert_int_equal(teardown(NULL) + setup(NULL), 0);
+	}
+}
+
+/* The ring is never full for the writer; what the disk did not take in time is gone, and counted. */
+static void disk_that_stops_costs_frames_and_goes_on(void **state)
+{
+	static const struct weir_policy newest = { .mode = WEIR_POLICY_DROP_OLDEST, .depth = 4 };
+	struct weir_format formats[] = { small(), rig_h264() };
+
+	for (int i = 0; i < 2; i++) {
+		uint32_t frames = 0;
+
+		rig_record(&rig, &formats[i], newest, "");
+		publish_slowly(10);
+		is_stuck = true;
+		for (int j = 0; j < 600; j++) {
+			assert_true(rig_try_publish(&rig));
+			if (j % 10 == 0)
+				rig_turn(&rig);
+		}
+		is_stuck = false;
+		publish_slowly(20);
+		weir_writer_end(rig.writer);
+		RIG_UNTIL(&rig, rig_ask(&rig)->files > 0 && rig.status.frames + rig.status.overtaken == rig.published);
+		rig_stop(&rig);
+		assert_true(rig.status.overtaken > 100);
+		assert_int_equal(rig.status.committed + rig.status.before_key, rig.status.frames);
+		for (size_t n = rig_files(&rig, files, FILES_MAX); n > 0; n--)
+			frames += rig_check_file(&rig, files[n - 1], NULL, NULL);
+		assert_int_equal(frames, rig.status.committed);
 		assert_int_equal(teardown(NULL) + setup(NULL), 0);
 	}
 }
@@ -416,6 +448,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_TROUBLE(transfers_in_parts_are_completed),
+		IN_TROUBLE(disk_that_stops_costs_frames_and_goes_on),
 		IN_TROUBLE(floor_that_cannot_be_met_deletes_nothing),
 		IN_TROUBLE(quota_that_holds_no_frame_is_told),
 		IN_TROUBLE(quota_of_less_than_a_segment_holds_what_it_can),
