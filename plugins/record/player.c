@@ -13,7 +13,7 @@
 
 #include <weir/log.h>
 
-#define DRAIN_NS (30 * SECOND_NS)
+#define DRAIN_NS (5 * SECOND_NS) /* for lossless readers; what they have not taken by then they can take still */
 
 int64_t player_now_ns(void)
 {
@@ -274,7 +274,7 @@ static int tick_back(struct weir_back *back, void *state, int64_t now_ns)
 	if (!player->over) {
 		on_engine_back(back, player, -1);
 	} else if (weir_writer_drained(player->writer) || now_ns > player->drain_ns) {
-		weir_back_exit(back, now_ns > player->drain_ns ? -ETIMEDOUT : 0);
+		weir_back_exit(back, 0);
 		player->stopped = true;
 	}
 	return 0;

@@ -173,6 +173,18 @@ static void pace_is_kept(void **state)
 	assert_true(rig_now_ns() - begin_ns >= SECOND * 45 / 100);
 }
 
+/* The player does not wait for it for ever, and no failure begins the film again; the frames are still there. */
+static void reader_that_is_slow_at_the_end_gets_all(void **state)
+{
+	struct weir_format format = rig_raw(WEIR_PIXEL_GRAY8, 320, 240);
+
+	rig_record_all(&rig, &format, 12, "");
+	rig_play(&rig, rig.directory, ",\"lossless\":true");
+	rig_give_ring(&rig);
+	RIG_UNTIL(&rig, rig.ended != 0);
+	assert_plays(&format, 1, 12);
+}
+
 static void another_format_is_another_ring(void **state)
 {
 	struct weir_format small = rig_raw(WEIR_PIXEL_GRAY8, 320, 240), large = rig_raw(WEIR_PIXEL_I420, 640, 480);
@@ -278,6 +290,7 @@ int main(void)
 		WITH_RIG(command_seeks_while_it_plays),
 		WITH_RIG(loop_begins_again),
 		WITH_RIG(pace_is_kept),
+		WITH_RIG(reader_that_is_slow_at_the_end_gets_all),
 		WITH_RIG(another_format_is_another_ring),
 		WITH_RIG(ring_is_renewed_between_two_frames),
 		WITH_RIG(raw_file_of_given_geometry_is_played),
