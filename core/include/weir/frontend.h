@@ -24,12 +24,12 @@ struct weir_init_config {
 };
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
- * Ignores SIGPIPE and SIGXFSZ (and leave SIGCHLD alone, or nobody knows how children ended), opens /dev/null in place of a closed stdin, stdout or stderr, and makes this process a
- * subreaper: orphaned descendants become its children. (Of those, Weir kills and reaps what belonged to a dead child,
- * and reaps any other that has been dead for 5 s: wait for children of your own before that.) If the zygote dies the
- * program is started again as one (/proc/self/exe), as it is for WEIR_SPAWN_EXEC; there weir_init() does not return. If
- * it is process 1, that stays behind to forward signals and to reap, and the program goes on as its child. Blocks for
- * one fork. */
+ * Ignores SIGPIPE and SIGXFSZ (and leave SIGCHLD alone, or nobody knows how children ended), opens /dev/null in place
+ * of a closed stdin, stdout or stderr, and makes this process a subreaper: orphaned descendants become its children.
+ * (Of those, Weir kills and reaps what belonged to a dead child, and reaps any other that has been dead for 5 s: wait
+ * for children of your own before that.) If the zygote dies the program is started again as one (/proc/self/exe), as it
+ * is for WEIR_SPAWN_EXEC; there weir_init() does not return. If it is process 1, that stays behind to forward signals
+ * and to reap, and the program goes on as its child. Blocks for one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
