@@ -72,31 +72,25 @@ static uint32_t packet_bytes(const GstCaps *caps)
 	return (uint32_t)CLAMP((gint64)width * height / 4, PACKET_MIN, PACKET_MAX);
 }
 
-/* True if readers would not learn them: neither does the ring's head say enough, nor has metadata room for them. */
-static bool caps_are_lost(const struct weir_format *format, const GstCaps *caps)
-{
-	gchar *text = gst_caps_to_string(caps);
-	bool lost = format->kind != WEIR_KIND_VIDEO && format->caps[0] == '\0' && strlen(text) >= WIRE_TEXT_MAX;
-
-	g_free(text);
-	return lost;
-}
-
 bool sinkstream_set_caps(struct sinkstream *stream, GstCaps *caps)
 {
 	SlotAllocator *allocator;
 	struct weir_format format;
 	bool same = false;
-	int r = streamcaps_to_format(&format, &stream->info, caps, packet_bytes(caps));
+	GstCaps *crossing = streamcaps_to_cross(caps);
+	bool is_whole = crossing != NULL;
+	int r = streamcaps_to_format(&format, &stream->info, is_whole ? crossing : caps, packet_bytes(caps));
 
+	gst_clear_caps(&crossing);
 	if (r == 0 && stream->serve == NULL &&
 		format.kind != (stream->provider->packets ? WEIR_KIND_ENCODED : WEIR_KIND_VIDEO))
 		r = -EINVAL;
-	if (r == 0 && stream->serve != NULL && caps_are_lost(&format, caps)) {
+	/* Neither says the ring's head enough, nor has metadata room for the rest. */
+	if (r == 0 && stream->serve != NULL && !is_whole && format.kind != WEIR_KIND_VIDEO && format.caps[0] == '\0') {
 		GST_ELEMENT_ERROR(stream->sink, STREAM, FORMAT,
 			("Caps of more than %u bytes cannot be published: put an element before weirsink that "
 			 "shortens them, like capssetter",
-				WIRE_TEXT_MAX - 1),
+				WIRE_CAPS_MAX - 1),
 			("caps: %s", gst_structure_get_name(gst_caps_get_structure(caps, 0))));
 		return false;
 	}

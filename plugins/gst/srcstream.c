@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "headers.h"
 #include "streamcaps.h"
 #include "videoframe.h"
 #include "weirsrc.h"
@@ -49,6 +50,7 @@ void srcstream_new_producer(struct srcstream *stream)
 	stream->shift_ns = 0;
 	stream->buffers = 0;
 	stream->discont = true;
+	stream->joined = false;
 }
 
 void srcstream_new_generation(struct srcstream *stream, FrameAllocator *frames)
@@ -58,26 +60,6 @@ void srcstream_new_generation(struct srcstream *stream, FrameAllocator *frames)
 }
 
 /* --- caps ------------------------------------------------------------------------------------------------------- */
-
-static bool is_default_layout(const GstVideoInfo *info, const GstCaps *caps)
-{
-	GstVideoInfo usual;
-
-	return gst_video_info_from_caps(&usual, caps) &&
-	       memcmp(usual.offset, info->offset, sizeof(usual.offset)) == 0 &&
-	       memcmp(usual.stride, info->stride, sizeof(usual.stride)) == 0;
-}
-
-/* True if elements downstream look at GstVideoMeta. */
-static bool peer_knows_layouts(GstPad *pad, GstCaps *caps)
-{
-	GstQuery *query = gst_query_new_allocation(caps, FALSE);
-	bool known =
-		gst_pad_peer_query(pad, query) && gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
-
-	gst_query_unref(query);
-	return known;
-}
 
 /* Of sound, the rate counts samples: its first buffer will tell. */
 static void set_frame_time(struct srcstream *stream, const struct weir_format *format)
@@ -119,7 +101,7 @@ static bool push_caps(struct srcstream *stream)
 		gst_pad_push_event(stream->pad, gst_event_new_caps(caps));
 	}
 	if (stream->is_video && streamcaps_take_layout(&stream->info, format))
-		stream->to_pack = !is_default_layout(&stream->info, caps) && !peer_knows_layouts(stream->pad, caps);
+		stream->to_pack = videoframe_must_pack(&stream->info, caps, stream->pad);
 	set_frame_time(stream, format);
 	gst_caps_unref(caps);
 	stream->new_generation = false;
@@ -355,6 +337,7 @@ GstFlowReturn srcstream_push(struct srcstream *stream, const struct weir_frame *
 	struct wire_times times;
 	bool is_ours = wire_in_read(stream->wire, frame->meta, frame->meta_bytes, &times, &events) == 0;
 	bool only_events = (frame->flags & WEIR_FRAME_EVENT) != 0;
+	GstFlowReturn flow = GST_FLOW_OK;
 	GstBuffer *buffer;
 
 	if (is_ours)
@@ -379,6 +362,13 @@ GstFlowReturn srcstream_push(struct srcstream *stream, const struct weir_frame *
 	}
 	buffer = to_buffer(stream, frame, &times, is_ours);
 	note_loss(stream, buffer, &times);
+	if (!stream->joined && stream->caps != NULL && !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER))
+		flow = headers_push(stream->pad, stream->caps);
+	stream->joined = true;
+	if (flow != GST_FLOW_OK) {
+		gst_buffer_unref(buffer);
+		return flow;
+	}
 	GST_LOG_OBJECT(stream->element, "pushing %" GST_PTR_FORMAT, (void *)buffer);
 	return gst_pad_push(stream->pad, buffer);
 }

@@ -37,6 +37,7 @@ struct srcstream {
 	int64_t shift_ns;   /* by which it was moved */
 	uint64_t buffers;   /* the producer's count at the last buffer */
 	bool discont;
+	bool joined;		 /* a buffer of this producer was pushed */
 	GstClockTime latency_ns; /* the producer's; all from here on are read by other threads, with the object lock */
 	GstClockTime frame_ns;	 /* the time from one buffer to the next, or 0: not known */
 	uint64_t pushed, lost, copied, broken, producers;

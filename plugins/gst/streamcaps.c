@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "videoframe.h"
+#include "wire.h"
 
 #define SIDE_MAX 32768
 
@@ -111,6 +112,28 @@ GstCaps *streamcaps_of_format(const struct weir_format *format)
 	if (caps != NULL && !gst_caps_is_fixed(caps))
 		gst_clear_caps(&caps);
 	return caps;
+}
+
+static bool is_short(const GstCaps *caps)
+{
+	gchar *text = gst_caps_to_string(caps);
+	bool result = strlen(text) < WIRE_CAPS_MAX;
+
+	g_free(text);
+	return result;
+}
+
+GstCaps *streamcaps_to_cross(GstCaps *caps)
+{
+	GstCaps *fewer;
+
+	if (is_short(caps))
+		return gst_caps_ref(caps);
+	fewer = gst_caps_copy(caps);
+	gst_structure_remove_field(gst_caps_get_structure(fewer, 0), "streamheader");
+	if (!is_short(fewer))
+		gst_clear_caps(&fewer);
+	return fewer;
 }
 
 bool streamcaps_are_of(const GstCaps *caps, const struct weir_format *format)

@@ -17,6 +17,9 @@ int streamcaps_to_format(struct weir_format *format, GstVideoInfo *info, const G
 /* NULL: it says nothing, or nothing that makes sense. */
 GstCaps *streamcaps_of_format(const struct weir_format *format);
 
+/* What can cross of caps: they, with a reference, or a copy without the headers that some repeat; NULL: too long. */
+GstCaps *streamcaps_to_cross(GstCaps *caps);
+
 /* True if a ring for these caps says just this; what it has no room for may differ. */
 bool streamcaps_are_of(const GstCaps *caps, const struct weir_format *format);
 

@@ -216,6 +216,31 @@ bool videoframe_copy(const GstVideoInfo *info, GstMemory *target, GstBuffer *sou
 	return copied;
 }
 
+static bool is_default_layout(const GstVideoInfo *info, const GstCaps *caps)
+{
+	GstVideoInfo usual;
+
+	return gst_video_info_from_caps(&usual, caps) &&
+	       memcmp(usual.offset, info->offset, sizeof(usual.offset)) == 0 &&
+	       memcmp(usual.stride, info->stride, sizeof(usual.stride)) == 0;
+}
+
+/* True if elements downstream look at GstVideoMeta. */
+static bool peer_knows_layouts(GstPad *pad, GstCaps *caps)
+{
+	GstQuery *query = gst_query_new_allocation(caps, FALSE);
+	bool known =
+		gst_pad_peer_query(pad, query) && gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL);
+
+	gst_query_unref(query);
+	return known;
+}
+
+bool videoframe_must_pack(const GstVideoInfo *info, GstCaps *caps, GstPad *pad)
+{
+	return !is_default_layout(info, caps) && !peer_knows_layouts(pad, caps);
+}
+
 GstBuffer *videoframe_pack(const GstVideoInfo *info, const GstCaps *caps, GstBuffer *buffer)
 {
 	GstVideoFrame from, to;

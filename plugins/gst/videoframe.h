@@ -33,6 +33,9 @@ bool videoframe_has_layout(GstBuffer *buffer, const GstVideoInfo *info);
 /* Copies a picture of any layout into a memory, in the layout of info. False: the buffer is too small for it. */
 bool videoframe_copy(const GstVideoInfo *info, GstMemory *target, GstBuffer *source);
 
+/* True if those who are linked to the pad would look for planes elsewhere than where info says. */
+bool videoframe_must_pack(const GstVideoInfo *info, GstCaps *caps, GstPad *pad);
+
 /* A buffer whose planes lie as caps say by themselves, instead of one with those of info; takes that over. */
 GstBuffer *videoframe_pack(const GstVideoInfo *info, const GstCaps *caps, GstBuffer *buffer);
 

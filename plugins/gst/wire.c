@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "streamcaps.h"
 #include "wireformat.h"
 #include "wiremeta.h"
 
@@ -46,7 +47,7 @@ static GByteArray *text_record(struct wire_out *out, uint32_t type, uint32_t wor
 	struct wire_text fixed = { .word = word };
 	GByteArray *record;
 
-	if (text == NULL || strlen(text) >= WIRE_TEXT_MAX) {
+	if (text == NULL || strlen(text) >= (type == WIRE_CAPS ? WIRE_CAPS_MAX : WIRE_TEXT_MAX)) {
 		out->left_out++;
 		return NULL;
 	}
@@ -216,15 +217,18 @@ static void set_custom_sticky(struct wire_out *out, GstEvent *event)
 
 static void set_caps(struct wire_out *out, GstEvent *event)
 {
+	gchar *text = NULL;
 	GstCaps *caps;
-	gchar *text;
 
 	gst_event_parse_caps(event, &caps);
-	text = gst_caps_to_string(caps);
+	caps = streamcaps_to_cross(caps);
+	if (caps != NULL)
+		text = gst_caps_to_string(caps);
 	/* After long ones all are sent: short ones may differ from these in what the head leaves out. */
-	if (out->sticky[CAPS] != NULL || strlen(text) >= WEIR_CAPS_BYTES)
+	if (out->sticky[CAPS] != NULL || text == NULL || strlen(text) >= WEIR_CAPS_BYTES)
 		set_sticky(out, CAPS, text_record(out, WIRE_CAPS, 0, text));
 	g_free(text);
+	gst_clear_caps(&caps);
 }
 
 bool wire_out_event(struct wire_out *out, GstEvent *event)

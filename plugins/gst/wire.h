@@ -14,7 +14,8 @@
 #include <stdint.h>
 
 #define WIRE_ROOM_MAX 65536u /* bytes of metadata for one frame */
-#define WIRE_TEXT_MAX 16384u /* of a tag list, a structure or caps */
+#define WIRE_TEXT_MAX 16384u /* of a tag list or a structure */
+#define WIRE_CAPS_MAX 40960u /* of caps */
 
 /* The buffer itself. GST_CLOCK_TIME_NONE and GST_BUFFER_OFFSET_NONE as there. */
 struct wire_times {

@@ -108,7 +108,7 @@ static GstEvent *text_event(struct wire_view *view)
 	if (view->head.type == WIRE_FLUSH)
 		return gst_event_new_flush_stop(fixed.word != 0);
 	text = wireformat_string(view);
-	if (text == NULL || strlen(text) >= WIRE_TEXT_MAX)
+	if (text == NULL || strlen(text) >= (view->head.type == WIRE_CAPS ? WIRE_CAPS_MAX : WIRE_TEXT_MAX))
 		return NULL;
 	switch (view->head.type) {
 	case WIRE_STREAM_START: return stream_start_event(fixed.word, text);

@@ -88,7 +88,7 @@ static void caps_that_differ_in_what_the_head_leaves_out_are_told(void **state)
 
 static void caps_that_are_too_long_are_refused(void **state)
 {
-	gchar *padding = text_of(40000), *text = g_strdup_printf("audio/x-flac,streamheader=(buffer)%s", padding);
+	gchar *padding = text_of(50000), *text = g_strdup_printf("audio/x-flac,codec_data=(buffer)%s", padding);
 	struct link link;
 	GstBus *bus = gst_bus_new();
 	GstMessage *message;
@@ -101,11 +101,54 @@ static void caps_that_are_too_long_are_refused(void **state)
 	assert_non_null(message);
 	gst_message_parse_error(message, &error, NULL);
 	assert_true(g_error_matches(error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT));
-	assert_non_null(strstr(error->message, "16383 bytes"));
+	assert_non_null(strstr(error->message, "40959 bytes"));
 	g_error_free(error);
 	gst_message_unref(message);
 	gst_element_set_bus(link.in->element, NULL);
 	gst_object_unref(bus);
+	link_close(&link);
+	g_free(text);
+	g_free(padding);
+}
+
+static void who_joins_a_container_s_stream_gets_its_headers_first(void **state)
+{
+	static const guint8 expected[] = { 0xaa, 0xbb, 7 };
+	struct link link;
+
+	link_open_sink(&link, "application/ogg,streamheader=(buffer)<aaaa,bbbb>", NULL);
+	link_push(&link, link_buffer(2, 0xaa));
+	link_push(&link, link_buffer(2, 0xbb));
+	link.out = link_open_source(&link, NULL);
+	link_await_clients(&link, 1);
+	link_push(&link, link_buffer(2, 7));
+	for (gsize i = 0; i < G_N_ELEMENTS(expected); i++) {
+		GstBuffer *buffer = link_pull(link.out);
+		guint8 first;
+
+		gst_buffer_extract(buffer, 0, &first, 1);
+		assert_int_equal(first, expected[i]);
+		assert_int_equal(GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_HEADER), i < 2);
+		gst_buffer_unref(buffer);
+	}
+	link_close(&link);
+}
+
+/* What is left of the caps does; the headers are in the stream. */
+static void caps_with_headers_that_are_too_long_cross_without_them(void **state)
+{
+	gchar *padding = text_of(50000);
+	gchar *text = g_strdup_printf("audio/x-flac,rate=8000,streamheader=(buffer)<%s>", padding);
+	GstCaps *expected = gst_caps_from_string("audio/x-flac,rate=8000"), *found;
+	struct link link;
+
+	link_open(&link, text, NULL, NULL);
+	link_push(&link, link_buffer(5, 1));
+	pull_size(&link, 5);
+	found = gst_pad_get_current_caps(link.out->sinkpad);
+	assert_true(gst_caps_is_equal(found, expected));
+	gst_caps_unref(found);
+	gst_caps_unref(expected);
 	link_close(&link);
 	g_free(text);
 	g_free(padding);
@@ -232,6 +275,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(caps_of_any_length_cross_whole),
 		cmocka_unit_test(caps_that_differ_in_what_the_head_leaves_out_are_told),
 		cmocka_unit_test(caps_that_are_too_long_are_refused),
+		cmocka_unit_test(who_joins_a_container_s_stream_gets_its_headers_first),
+		cmocka_unit_test(caps_with_headers_that_are_too_long_cross_without_them),
 		cmocka_unit_test(events_without_a_structure_are_left_out),
 		cmocka_unit_test(sticky_events_that_do_not_fit_are_left_out_and_the_buffer_passes),
 		cmocka_unit_test(labels_of_any_length_cross),
