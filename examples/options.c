@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -53,14 +54,17 @@ static int kind_of_file(const char *path)
 	static const char mark[] = "WEIRFMT1";
 	char head[8192];
 	const char *found = NULL;
-	FILE *file = strstr(path, ".mkv") != NULL && strstr(path, "://") == NULL ? fopen(path, "re") : NULL;
-	size_t size;
+	ssize_t size;
+	int fd = -1;
 
-	if (file == NULL)
+	if (strstr(path, ".mkv") != NULL && strstr(path, "://") == NULL)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* it may be a pipe */
+	if (fd < 0)
 		return 0;
-	size = fread(head, 1, sizeof(head), file);
-	fclose(file);
-	found = memmem(head, size, mark, strlen(mark));
+	size = read(fd, head, sizeof(head));
+	close(fd);
+	if (size > 0)
+		found = memmem(head, (size_t)size, mark, strlen(mark));
 	return found != NULL && found + strlen(mark) < head + size ? found[strlen(mark)] : 0;
 }
 

@@ -141,10 +141,11 @@ static void forget_back(struct recorder *recorder, struct list *list)
 {
 	struct item *item;
 
-	while ((item = list_take(list)) != NULL) {
-		recorder_drop(recorder, &recorder->status.refused, 1);
+	/* What was before an event that never came is no loss. */
+	if (list == &recorder->queue)
+		recorder_drop(recorder, &recorder->status.refused, list->count);
+	while ((item = list_take(list)) != NULL)
 		item_free_back(recorder, item);
-	}
 }
 
 static bool is_same_stream(const struct weir_format *before, struct weir_format now)

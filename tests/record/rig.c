@@ -99,23 +99,31 @@ static void make_ring(struct rig *rig, const struct weir_format *format, struct 
 	assert_int_equal(weir_writer_open(&rig->writer, &fds), 0);
 }
 
-void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more)
+void rig_change(struct rig *rig, const struct weir_format *format, struct weir_policy policy)
 {
 	struct weir_ring_fds fds;
-	char args[1024];
 
 	policy.async_io = 1;
 	policy.max_held = policy.max_held != 0 ? policy.max_held : 8;
-	snprintf(args, sizeof(args), "{\"directory\":\"%s\",\"name\":\"cam\"%s%s}", rig->directory,
-		strstr(more, "floor_mb") == NULL ? ",\"floor_mb\":0" : "", more);
+	if (rig->writer != NULL)
+		weir_writer_end(rig->writer);
 	weir_writer_free(&rig->writer);
 	weir_ring_free(&rig->ring);
 	make_ring(rig, format, &policy);
 	rig->published = 0;
-	memset(&rig->status, 0, sizeof(rig->status));
-	assert_int_equal(weir_back_create_local(&rig->back, &recorder_backend, args, sink, rig), 0);
 	assert_int_equal(weir_ring_reader_fds(rig->ring, rig->end, &fds), 0);
 	assert_int_equal(weir_back_local_ring(rig->back, 0, &fds), 0);
+}
+
+void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more)
+{
+	char args[1024];
+
+	snprintf(args, sizeof(args), "{\"directory\":\"%s\",\"name\":\"cam\"%s%s}", rig->directory,
+		strstr(more, "floor_mb") == NULL ? ",\"floor_mb\":0" : "", more);
+	memset(&rig->status, 0, sizeof(rig->status));
+	assert_int_equal(weir_back_create_local(&rig->back, &recorder_backend, args, sink, rig), 0);
+	rig_change(rig, format, policy);
 }
 
 const struct weir_record_status *rig_ask(struct rig *rig)

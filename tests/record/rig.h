@@ -61,6 +61,8 @@ struct weir_format rig_sound(const char *caps, uint32_t bytes);
 
 /* A ring of this format, read by a recorder with these further arguments (",…" or ""). */
 void rig_record(struct rig *rig, const struct weir_format *format, struct weir_policy policy, const char *more);
+/* The next ring for it. */
+void rig_change(struct rig *rig, const struct weir_format *format, struct weir_policy policy);
 const struct weir_record_status *rig_ask(struct rig *rig);
 /* Ends the recorder as a stop would. */
 void rig_stop(struct rig *rig);

@@ -426,6 +426,24 @@ static void overlapping_events_are_one_file(void **state)
 	assert_int_equal(first, 1);
 }
 
+/* Frames of another format cannot follow in the file; nobody has missed those that were kept in case. */
+static void what_no_event_asked_for_is_no_loss(void **state)
+{
+	struct weir_format formats[] = { small(), rig_raw(WEIR_PIXEL_GRAY8, 160, 120) };
+
+	rig_record(&rig, &formats[0], lossless, ",\"before_s\":100,\"after_s\":1");
+	rig_publish(&rig, 20);
+	RIG_UNTIL(&rig, rig_ask(&rig)->frames == 20);
+	rig_change(&rig, &formats[1], lossless);
+	rig_publish(&rig, 5);
+	RIG_UNTIL(&rig, rig_ask(&rig)->frames == 25);
+	assert_int_equal(rig.status.refused + rig.status.failed + rig.status.before_key + rig.status.overtaken, 0);
+	tell_event();
+	RIG_UNTIL(&rig, rig_ask(&rig)->files == 1);
+	assert_int_equal(rig_files(&rig, files, FILES_MAX), 1);
+	assert_int_equal(rig_check_file(&rig, files[0], NULL, NULL), 5);
+}
+
 /* More of before than a file takes at a time, than the ring has slots, and the stream ends at once. */
 static void end_waits_for_what_was_before_the_event(void **state)
 {
@@ -464,6 +482,7 @@ int main(void)
 		IN_TROUBLE(stream_without_a_key_frame_is_counted_and_makes_no_file),
 		IN_TROUBLE(two_events_in_a_row_leave_no_gap),
 		IN_TROUBLE(overlapping_events_are_one_file),
+		IN_TROUBLE(what_no_event_asked_for_is_no_loss),
 		IN_TROUBLE(end_waits_for_what_was_before_the_event),
 	};
 

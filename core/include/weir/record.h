@@ -58,7 +58,8 @@ enum weir_record_message {
 	/* from the recorder: struct weir_record_status, when a file is complete, when the state changes, at the end */
 	WEIR_EVENT_RECORD = 0x5210,
 	/* to the player */
-	WEIR_COMMAND_REPLAY_SEEK = 0x5220, /* data: int64_t, ns from the beginning; goes on at the key frame before it.
+	WEIR_COMMAND_REPLAY_SEEK = 0x5220, /* data: int64_t, ns from the beginning, as its files last, without what is
+					    * missing between them; goes on at the key frame before it.
 					    * -EAGAIN: there is no ring yet, or the end has come */
 };
 
@@ -68,7 +69,8 @@ enum weir_record_state {
 	WEIR_RECORD_BLOCKED, /* the disk does not take frames: text says why; it is tried again every second */
 };
 
-/* Counters of one life of a recorder. frames = committed + lost + what is on its way. */
+/* Counters of one life of a recorder. frames = committed + lost + what is on its way; with events, also + what no
+ * event asked for. */
 struct weir_record_status {
 	uint32_t state;	       /* enum weir_record_state */
 	uint32_t is_uring;     /* 1: io_uring; 0: plain writes */
