@@ -130,6 +130,9 @@ int weir_back_reply(struct weir_back *back, const struct weir_message *call, int
 
 int weir_back_event(struct weir_back *back, uint32_t type, const void *data, size_t size)
 {
+	/* The frontend would end us for it. */
+	if (type < WEIR_MESSAGE_USER && type != WEIR_EVENT_RESULT && type != WEIR_EVENT_SOURCE)
+		return -EINVAL;
 	return back_send(back, type, 0, 0, data, size);
 }
 

@@ -214,6 +214,14 @@ static int overwrite_back(void)
 	return status;
 }
 
+static int forge_back(uint32_t type)
+{
+	/* As message.h has it: magic, version, type, id, status, size. */
+	uint32_t forged[6] = { 0x47534d57u, 1, type, 0, 0, 0 };
+
+	return write(EVENTS_FD, forged, sizeof(forged)) == sizeof(forged) ? 0 : -errno;
+}
+
 static int command_obedient_back(struct weir_back *back, void *state, const struct weir_message *message)
 {
 	struct obedient *own = state;
@@ -237,7 +245,8 @@ static int command_obedient_back(struct weir_back *back, void *state, const stru
 		sleep_for_ever_back();
 		return 0;
 	case ORDER_GARBAGE: return write(EVENTS_FD, "this is not a message, is it?", 29) < 0;
-	case ORDER_FORGE: return weir_back_event(back, (uint32_t)value, NULL, 0);
+	case ORDER_FORGE: return forge_back((uint32_t)value);
+	case ORDER_EVENT: return weir_back_event(back, (uint32_t)value, NULL, 0);
 	case ORDER_PRINT: print_back(value); return 0;
 	case ORDER_FORK: return fork_back(back, message);
 	case ORDER_ESCAPE: return let_escape_back(back, message, value);

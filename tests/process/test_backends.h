@@ -17,7 +17,8 @@ enum order {
 	ORDER_SPIN,	  /* busy loop */
 	ORDER_DEAF,	  /* ignores SIGTERM, then sleeps for ever */
 	ORDER_GARBAGE,	  /* writes what is no message */
-	ORDER_FORGE,	  /* sends an event of this type */
+	ORDER_FORGE,	  /* writes a message of this type */
+	ORDER_EVENT,	  /* sends an event of this type; returns what came of it */
 	ORDER_PRINT,	  /* so many lines */
 	ORDER_FORK,	  /* a grandchild that sleeps for ever; replies with its pid */
 	ORDER_FLOOD,	  /* so many events, from then on with each tick */

@@ -62,6 +62,9 @@ static void types_of_weirs_own_cannot_be_sent(void **state)
 	struct weir_child *child = add_running(*state, "own types");
 
 	assert_int_equal(weir_child_send(child, WEIR_COMMAND_END, NULL, 0), -EINVAL);
+	assert_int_equal(call(child, ORDER_EVENT, 100), -EINVAL);
+	assert_int_equal(call(child, ORDER_EVENT, 48), -EINVAL); /* a message that there is */
+	assert_int_equal(call(child, ORDER_EVENT, WEIR_MESSAGE_USER), 0);
 }
 
 static void call_that_is_not_answered_times_out(void **state)
