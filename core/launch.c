@@ -55,6 +55,8 @@ static void take_death(struct weir_child *child, const siginfo_t *info, const ch
 	struct launch *launch = child->owned;
 
 	launch->reaped = info->si_pid != 0;
+	if (child->is_command && child->exit_seen)
+		return; /* it says why it has not become the other program */
 	if (info->si_code == CLD_EXITED)
 		launch->exit_code = info->si_status;
 	else

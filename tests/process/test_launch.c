@@ -100,6 +100,8 @@ static void a_command_that_does_not_exist_says_so(void **state)
 	launch(fixture, (struct weir_launch_config){ .argv = argv });
 	await_end(fixture);
 	assert_false(ended.result.success);
+	assert_int_equal(ended.result.exit_code, -1); /* it could as well have exited with 1 */
+	assert_int_equal(ended.result.signal_number, 0);
 	ASSERT_HAS(ended.reason, "No such file");
 }
 
