@@ -122,6 +122,11 @@ static void drop_waiting(struct jobs *jobs, int64_t now_ns)
 
 /* --- what the program wants -------------------------------------------------------------------------------------- */
 
+bool jobs_are_full(const struct jobs *jobs)
+{
+	return jobs->waiting.count >= jobs->config.queue && !jobs->broken && !jobs->closed;
+}
+
 int jobs_submit(struct jobs *jobs, struct weir_job **job, const struct weir_job_config *config, int64_t now_ns)
 {
 	struct weir_job *made;
@@ -129,7 +134,7 @@ int jobs_submit(struct jobs *jobs, struct weir_job **job, const struct weir_job_
 
 	if (jobs->broken || jobs->closed)
 		return jobs->broken ? -ECHILD : -ESHUTDOWN;
-	if (jobs->waiting.count >= jobs->config.queue) {
+	if (jobs_are_full(jobs)) {
 		jobs->room_wanted = true;
 		jobs->counters.refused++;
 		return -EAGAIN;

@@ -91,6 +91,8 @@ struct jobs_action {
 void jobs_init(struct jobs *jobs, const struct weir_pool_config *config, uint32_t size, int64_t now_ns);
 void jobs_finish(struct jobs *jobs); /* frees all jobs */
 
+/* jobs_submit() would say -EAGAIN. */
+bool jobs_are_full(const struct jobs *jobs);
 /* Errors as weir_pool_submit(). */
 int jobs_submit(struct jobs *jobs, struct weir_job **job, const struct weir_job_config *config, int64_t now_ns);
 void jobs_cancel(struct jobs *jobs, struct weir_job *job, int64_t now_ns);

@@ -164,15 +164,15 @@ int weir_pool_submit(
 {
 	bool may_wait = deadline_ns != 0 && !pool->frontend->dispatching;
 	struct weir_job *made;
-	int r;
+	int r = 0;
 
-	while ((r = jobs_submit(&pool->jobs, &made, config, clock_ns())) == -EAGAIN && may_wait) {
+	while (r == 0 && may_wait && jobs_are_full(&pool->jobs))
 		r = visit(pool, deadline_ns);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
+	if (r == -ESHUTDOWN)
 		return r;
+	r = jobs_submit(&pool->jobs, &made, config, clock_ns());
+	if (r < 0)
+		return r == -EAGAIN && may_wait ? -ETIMEDOUT : r;
 	pool_kick(pool);
 	if (job != NULL)
 		*job = made;

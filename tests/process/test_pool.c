@@ -84,6 +84,7 @@ static void a_full_queue_lets_the_submitter_wait(void **state)
 	assert_int_equal(crew_counters(crew).submitted, 3);
 	weir_pool_cancel(crew->pool, hanging);
 	assert_int_equal(weir_pool_submit(crew->pool, NULL, &config, now_ns() + PATIENCE_S * SECOND), 0);
+	assert_int_equal(crew_counters(crew).refused, 2); /* what got in after a while was not */
 	crew_await(crew, 4);
 	assert_true(has_event(crew, WEIR_POOL_ROOM));
 }
