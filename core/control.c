@@ -62,7 +62,8 @@ static int take_reply(struct weir_child *child, const struct weir_message *messa
 {
 	struct call *call = &child->call;
 
-	if (message->id == 0 || message->id > child->last_call)
+	/* Never asked: but a pool gets round all numbers in a day. */
+	if (message->id == 0 || (int32_t)(message->id - child->last_call) > 0)
 		return -EPROTO;
 	if (message->id != call->id && child->owner != NULL && child->owner->reply != NULL)
 		return child->owner->reply(child, message);
@@ -250,6 +251,13 @@ void control_fail_call(struct weir_child *child)
 	child->call.status = -ENOTCONN;
 }
 
+uint32_t control_next_id(struct weir_child *child)
+{
+	if (++child->last_call == 0) /* no answer would be expected */
+		child->last_call++;
+	return child->last_call;
+}
+
 int weir_child_send(struct weir_child *child, uint32_t type, const void *data, size_t size)
 {
 	if (type < WEIR_MESSAGE_USER)
@@ -272,7 +280,7 @@ int weir_child_call(struct weir_child *child, uint32_t type, const void *data, s
 		return -EMSGSIZE;
 	if (child->commands < 0)
 		return -ENOTCONN;
-	message.id = ++child->last_call;
+	message.id = control_next_id(child);
 	child->call = (struct call){ .id = message.id, .buffer = buffer, .size = size != NULL ? size : &no_room };
 	child->frontend->called = child;
 	r = message_send(child->commands, &message);

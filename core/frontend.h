@@ -225,6 +225,8 @@ void control_forgive(struct weir_child *child, const struct weir_message *messag
 /* What a dead child had written before. */
 void control_drain(struct weir_child *child);
 void control_fail_call(struct weir_child *child);
+/* For a call, or a job. */
+uint32_t control_next_id(struct weir_child *child);
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size);
 
 /* --- output.c --- */

@@ -81,22 +81,21 @@ static void flush_all(struct weir_pool *pool, int64_t now_ns)
 static void send_job(struct weir_pool *pool, struct pool_worker *worker, const struct weir_job *job, int64_t now_ns)
 {
 	size_t bytes = sizeof(struct message_header) + job->config.size;
-	struct weir_child *child = worker->child;
+	uint32_t ticket;
 
 	if (worker->batched == MESSAGES_MAX || worker->batch_bytes + bytes > MESSAGE_BYTES)
 		flush(pool, worker, now_ns);
 	if (job != pool->jobs.waiting.first)
-		return;		     /* that has put others before it */
-	if (++child->last_call == 0) /* no answer would be expected */
-		child->last_call++;
+		return; /* that has put others before it */
+	ticket = control_next_id(worker->child);
 	worker->batch[worker->batched++] = (struct weir_message){
 		.type = job->config.type,
-		.id = child->last_call,
+		.id = ticket,
 		.size = (uint32_t)job->config.size,
 		.data = job->config.data,
 	};
 	worker->batch_bytes += bytes;
-	jobs_sent(&pool->jobs, worker->index, child->last_call, now_ns);
+	jobs_sent(&pool->jobs, worker->index, ticket, now_ns);
 }
 
 /* The number of the job goes along: when the signal arrives another job may run. */
