@@ -49,8 +49,8 @@ static int fill(struct weir_child_config *filled, const struct weir_child_config
 		made.intensity = INTENSITY;
 	if (made.restart > WEIR_RESTART_TEMPORARY || made.spawn > WEIR_SPAWN_EXEC ||
 		made.intensity > SUPERVISE_INTENSITY_MAX || made.ready_ns < 0 || made.stop_ns < 0 || made.term_ns < 0 ||
-		made.period_ns < 0 || made.hang_ns < 0 || made.recycle_ns < 0 || made.limits.oom_score_adj < -1000 ||
-		made.limits.oom_score_adj > 1000)
+		made.period_ns < 0 || (made.hang_ns != 0 && made.hang_ns < 2 * WEIR_WAIT_BOUND_NS) ||
+		made.recycle_ns < 0 || made.limits.oom_score_adj < -1000 || made.limits.oom_score_adj > 1000)
 		return -EINVAL;
 	*filled = made;
 	return 0;

@@ -140,12 +140,13 @@ static void bad_configs_are_refused(void **state)
 {
 	struct fixture *fixture = *state;
 	struct weir_child_config bad[] = {
-		{ .backend = "obedient" },
-		{ .name = "x" },
+		{ .backend = "obedient" }, { .name = "x" },
 		{ .name = "0123456789012345678901234567890123456789012345678901234567890123", .backend = "obedient" },
 		{ .name = "x", .backend = "obedient", .restart = 3 },
 		{ .name = "x", .backend = "obedient", .intensity = 1000 },
 		{ .name = "x", .backend = "obedient", .ready_ns = -1 },
+		{ .name = "x", .backend = "obedient", .hang_ns = -1 },
+		{ .name = "x", .backend = "obedient", .hang_ns = SECOND / 10 }, /* idle would be hung */
 	};
 	struct weir_child *child = NULL;
 

@@ -88,7 +88,8 @@ struct weir_child_config {
 	uint32_t intensity; /* more deaths than this within period_ns: FAILED; default 5, at most 64. A group has its
 			       own */
 	int64_t period_ns;  /* default 10 s */
-	int64_t hang_ns;    /* no progress for so long (weir_back_work()): SIGTERM, and so on; default: never */
+	int64_t hang_ns;    /* no progress for so long (weir_back_work()): SIGTERM, and so on; default: never. At least
+			       0.2 s: an idle one goes round its loop every 0.1 s */
 	/* Stopped and started again, which is no death, when it has read so many frames, has run for so long, or has so
 	 * much memory of its own; 0: never. */
 	uint64_t recycle_frames, recycle_bytes;
