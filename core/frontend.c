@@ -17,6 +17,8 @@
 
 #define TICK_NS		(50 * CLOCK_MS)
 #define ZYGOTE_READY_NS (60 * CLOCK_S)
+#define ZYGOTE_AGAIN_NS CLOCK_S
+#define ZYGOTE_REST_NS	(10 * CLOCK_S)
 
 static struct weir_frontend *the_only; /* the zygote and its answers cannot be shared */
 
@@ -78,7 +80,7 @@ static void on_zygote_death(void *data);
 /* Where no pidfd tells us. */
 static void look_for_deaths(struct weir_frontend *frontend)
 {
-	if (zygote_pidfd() < 0 && zygote_is_dead())
+	if (zygote_pidfd() < 0 && zygote_pid() != 0 && zygote_is_dead())
 		on_zygote_death(frontend);
 	FOR_EACH_CHILD(frontend, child)
 	if (child->pid != 0 && child->pidfd < 0)
@@ -137,17 +139,29 @@ static int watch_zygote(struct weir_frontend *frontend)
 	return 0;
 }
 
-static void on_zygote_death(void *data)
+/* There may be no memory or no process number to be had now; it is the worst of times to give up. */
+static void renew_zygote(struct weir_frontend *frontend)
 {
-	struct weir_frontend *frontend = data;
+	int r;
 
 	loop_remove(frontend->loop, &frontend->zygote_death);
 	loop_remove(frontend->loop, &frontend->zygote_control);
-	weir_log(WEIR_LOG_WARNING, "frontend", "the zygote has died; starting another");
-	if (zygote_revive() == 0)
-		watch_zygote(frontend);
+	r = zygote_revive();
+	if (r == 0)
+		r = watch_zygote(frontend);
+	if (r < 0) {
+		weir_log(WEIR_LOG_WARNING, "frontend", "cannot start a zygote: %s", strerror(-r));
+		frontend->zygote_deadline.due_ns =
+			clock_ns() + (zygote_is_given_up() ? ZYGOTE_REST_NS : ZYGOTE_AGAIN_NS);
+	}
 	spawn_zygote_gone(frontend);
 	frontend_kick(frontend);
+}
+
+static void on_zygote_death(void *data)
+{
+	weir_log(WEIR_LOG_WARNING, "frontend", "the zygote has died; starting another");
+	renew_zygote(data);
 }
 
 static void on_zygote_control(void *data)
@@ -167,6 +181,12 @@ static void on_zygote_control(void *data)
 
 static void on_zygote_deadline(void *data)
 {
+	struct weir_frontend *frontend = data;
+
+	if (zygote_pid() == 0 || frontend->zygote_control.index == 0) {
+		renew_zygote(frontend);
+		return;
+	}
 	weir_log(WEIR_LOG_WARNING, "frontend",
 		zygote_is_ready() ? "the zygote does not answer; it is replaced"
 				  : "the zygote did not get ready within 60 s");

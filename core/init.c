@@ -23,7 +23,7 @@
 #include "plugin.h"
 #include "threads.h"
 
-/* A zygote that dies so often within a minute is not made again. */
+/* A zygote that dies so often within a minute is not made again before the minute is over. */
 #define DEATHS_MAX 10
 
 static struct {
@@ -214,7 +214,7 @@ bool zygote_is_dead(void)
 
 bool zygote_is_given_up(void)
 {
-	return own.pid == 0;
+	return own.pid == 0 && own.deaths > DEATHS_MAX;
 }
 
 int zygote_revive(void)

@@ -72,7 +72,7 @@ bool zygote_is_ready(void);
  * -EPROTO, -EPIPE: it says something else, or nothing any more, and is killed. */
 int zygote_attend(struct zygote_answer *answer);
 
-/* True when it is dead, and when it died so often that there will be no other. */
+/* True when it is dead, and when it died so often that there will be no other for a while. */
 bool zygote_is_dead(void);
 bool zygote_is_given_up(void);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "../holdings.h"
 #include "obedient.h"
 
 #include <weir/group.h>
@@ -244,22 +245,13 @@ static void a_frontend_that_goes_starts_no_member_again(void **state)
 {
 	struct fixture *fixture = *state;
 	struct trio trio = make_trio(fixture, (struct weir_group_config){ .strategy = WEIR_ONE_FOR_ALL }, NULL);
-	char path[64];
-	FILE *children;
-	int pid, count = 0;
 
 	await_up(&trio);
 	kill(trio.pid[B], SIGKILL); /* its death is there, but not seen yet */
 	for (int i = 0; i < PATIENCE_S * 100 && !is_gone(trio.pid[B]); i++)
 		usleep(10000);
 	weir_frontend_free(&fixture->frontend);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", getpid(), getpid());
-	children = fopen(path, "re");
-	assert_non_null(children);
-	while (fscanf(children, "%d", &pid) == 1)
-		count++;
-	fclose(children);
-	assert_int_equal(count, 1); /* the zygote */
+	assert_int_equal(count_children(), 1); /* the zygote */
 }
 
 static bool is_dispatching, told_outside;

@@ -2,8 +2,27 @@
 #include "../holdings.h"
 #include "obedient.h"
 
+#include <dlfcn.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+/* Before the C library's: fails so often. */
+static int spawns_to_fail;
+
+typedef int (*spawn_fn)(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+	const posix_spawnattr_t *attributes, char *const argv[], char *const env[]);
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+	const posix_spawnattr_t *attributes, char *const argv[], char *const env[])
+{
+	spawn_fn real;
+
+	if (spawns_to_fail > 0 && spawns_to_fail-- > 0)
+		return EAGAIN;
+	*(void **)&real = dlsym(RTLD_NEXT, "posix_spawn");
+	return real(pid, path, actions, attributes, argv, env);
+}
 
 static void terminal_signals_do_not_reach_the_zygote(void **state)
 {
@@ -65,6 +84,20 @@ static void zygote_can_die_again_and_again(void **state)
 	assert_int_equal(call(bystander, ORDER_STATUS, 0), 0);
 }
 
+/* There was no memory for another one: what happens now and then must not be the end of all restarts. */
+static void zygote_that_cannot_be_made_is_made_later(void **state)
+{
+	struct fixture *fixture = *state;
+	int zygote = 0;
+
+	UNTIL(fixture, (zygote = find_zygote()) != 0);
+	spawns_to_fail = 2;
+	kill(zygote, SIGKILL);
+	UNTIL(fixture, spawns_to_fail < 2);
+	add_running(fixture, "patient");
+	assert_int_equal(spawns_to_fail, 0);
+}
+
 static void stopped_zygote_delays_nobody(void **state)
 {
 	struct fixture *fixture = *state;
@@ -118,6 +151,7 @@ static int run(void)
 		WITH_FRONTEND(death_of_the_zygote_hurts_nobody),
 		WITH_FRONTEND(stopped_zygote_is_replaced),
 		WITH_FRONTEND(zygote_can_die_again_and_again),
+		WITH_FRONTEND(zygote_that_cannot_be_made_is_made_later),
 		WITH_FRONTEND(stopped_zygote_delays_nobody),
 		cmocka_unit_test(zygote_whose_frontend_is_dead_becomes_no_frontend),
 	};
