@@ -343,7 +343,7 @@ static void stop_all(struct weir_frontend *frontend)
 		weir_group_stop(group);
 	bound_ns = clock_after(clock_ns(), bound_ns);
 	while (!all_ended(frontend) || frontend->unanswered > 0 || !orphans_are_gone(frontend))
-		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT)
+		if (weir_frontend_dispatch(frontend, bound_ns) == -ETIMEDOUT || clock_ns() >= bound_ns)
 			break;
 }
 

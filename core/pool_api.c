@@ -144,7 +144,8 @@ void pool_bury(struct weir_frontend *frontend, bool all)
 
 /* --- jobs -------------------------------------------------------------------------------------------------------- */
 
-/* 0: something has happened; -ETIMEDOUT; -ESHUTDOWN: the program has freed the pool meanwhile. */
+/* 0: something has happened; -ETIMEDOUT, even if something has; -ESHUTDOWN: the program has freed the pool meanwhile.
+ */
 static int visit(struct weir_pool *pool, int64_t deadline_ns)
 {
 	int r;
@@ -156,7 +157,7 @@ static int visit(struct weir_pool *pool, int64_t deadline_ns)
 		pool->frontend->burials = true;
 		return -ESHUTDOWN;
 	}
-	return r;
+	return clock_ns() >= deadline_ns ? -ETIMEDOUT : r;
 }
 
 int weir_pool_submit(
@@ -208,8 +209,11 @@ int weir_pool_map(
 		pool->map_number++;
 	pool->map_pending = pool->map_failed = 0;
 	r = submit_all(pool, jobs, count, deadline_ns);
-	while (r == 0 && pool->map_pending > 0)
+	while (r == 0 && pool->map_pending > 0) {
 		r = visit(pool, deadline_ns);
+		if (r == -ETIMEDOUT && pool->map_pending == 0)
+			r = 0;
+	}
 	if (r == 0 && failed != NULL)
 		*failed = pool->map_failed;
 	return r;
@@ -265,7 +269,7 @@ int weir_pool_join(struct weir_pool *pool, int64_t deadline_ns)
 		return -EBUSY;
 	while (r == 0 && !pool->jobs.finished)
 		r = visit(pool, deadline_ns);
-	return r;
+	return r == -ETIMEDOUT && pool->jobs.finished ? 0 : r;
 }
 
 int weir_pool_activate(struct weir_pool *pool, struct weir_child **worker)

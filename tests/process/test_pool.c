@@ -52,6 +52,26 @@ static void a_map_that_takes_too_long_returns_and_its_jobs_go_on(void **state)
 	assert_int_equal(failed, 0);
 }
 
+/* Here a timer is always due. */
+static void a_deadline_holds_even_if_something_happens_all_the_time(void **state)
+{
+	struct weir_frontend_config busy = { .tick_ns = 1 };
+	const struct weir_job_config job = { .data = "sleep 2000", .size = 11 };
+	struct crew *crew = *state;
+
+	weir_frontend_free(&crew->fixture->frontend);
+	assert_int_equal(weir_frontend_create(&crew->fixture->frontend, &busy), 0);
+	crew_create(crew, (struct weir_pool_config){ .workers = 1, .queue = 1 });
+	crew_do(crew, "pid");
+	assert_int_equal(weir_pool_map(crew->pool, &job, 1, NULL, now_ns() + 50 * MS), -ETIMEDOUT);
+	crew_submit(crew, "pid");
+	assert_int_equal(weir_pool_submit(crew->pool, NULL, &job, now_ns() + 50 * MS), -ETIMEDOUT);
+	weir_pool_close(crew->pool);
+	assert_int_equal(weir_pool_join(crew->pool, now_ns() + 50 * MS), -ETIMEDOUT);
+	assert_int_equal(crew->ended, 1);
+	weir_pool_stop(crew->pool);
+}
+
 static void workers_are_kept_from_job_to_job(void **state)
 {
 	struct crew *crew = *state;
@@ -323,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CREW(each_job_of_a_map_ends_with_its_own_result),
 		CREW(a_map_that_takes_too_long_returns_and_its_jobs_go_on),
+		CREW(a_deadline_holds_even_if_something_happens_all_the_time),
 		CREW(workers_are_kept_from_job_to_job),
 		CREW(a_full_queue_lets_the_submitter_wait),
 		CREW(callbacks_may_submit_but_not_wait),
