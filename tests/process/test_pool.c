@@ -70,6 +70,7 @@ static void a_deadline_holds_even_if_something_happens_all_the_time(void **state
 	assert_int_equal(weir_pool_join(crew->pool, now_ns() + 50 * MS), -ETIMEDOUT);
 	assert_int_equal(crew->ended, 1);
 	weir_pool_stop(crew->pool);
+	assert_int_equal(weir_pool_join(crew->pool, now_ns() + PATIENCE_S * SECOND), 0);
 }
 
 static void workers_are_kept_from_job_to_job(void **state)
