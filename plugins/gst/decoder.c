@@ -12,6 +12,7 @@
 #include "explain.h"
 #include "pipeline.h"
 #include "preload.h"
+#include "progress.h"
 
 #define CONNECT_NS   (12 * DECODER_SECOND_NS) /* to the first frame: of a camera UDP is tried first, then TCP */
 #define SILENCE_NS   (5 * DECODER_SECOND_NS)  /* a camera that sends nothing for so long is lost */
@@ -140,6 +141,7 @@ static int stop_pipeline_back(struct weir_back *back, struct decoder *decoder)
 	gst_clear_object(&decoder->bus);
 	r = pipeline_stop(decoder->pipeline, decoder->sink, decoder->packets, STOP_NS);
 	decoder->pipeline = NULL;
+	weir_back_work(back, false);
 	bus_forget(decoder);
 	return r;
 }
@@ -302,24 +304,6 @@ static GstElement *make_sink(struct decoder *decoder, uint32_t output)
 	return gst_object_ref_sink(weirsink_new(&provider));
 }
 
-/* Which second of a film it is: one that always kills its decoder there is not played again and again. */
-static GstPadProbeReturn note_position(GstPad *pad, GstPadProbeInfo *info, gpointer back)
-{
-	GstClockTime pts = GST_BUFFER_PTS(GST_PAD_PROBE_INFO_BUFFER(info));
-
-	if (GST_CLOCK_TIME_IS_VALID(pts))
-		weir_back_set_position(back, pts / GST_SECOND + 1);
-	return GST_PAD_PROBE_OK;
-}
-
-static void watch_position(struct weir_back *back, struct decoder *decoder)
-{
-	GstPad *pad = gst_element_get_static_pad(decoder->sink, "sink");
-
-	gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, note_position, back, NULL);
-	gst_object_unref(pad);
-}
-
 static int enter_back(struct weir_back *back, void *state, const char *args)
 {
 	struct decoder *decoder = state;
@@ -358,7 +342,7 @@ static int enter_back(struct weir_back *back, void *state, const char *args)
 		g_object_set(decoder->packets, "async", FALSE, "lossless", decoder->options.lossless, NULL);
 	}
 	if (options_is_file(&decoder->options))
-		watch_position(back, decoder);
+		progress_watch(back, decoder->sink);
 	tell_back(back, WEIR_SOURCE_CONNECTING, decoder->options.label);
 	start_pipeline_back(back, decoder);
 	return 0;
