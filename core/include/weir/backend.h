@@ -66,8 +66,8 @@ const char *weir_back_name(const struct weir_back *back);
  * the frontend is gone. May block until the frontend reads, at most 1 s (-ETIMEDOUT). */
 int weir_back_reply(struct weir_back *back, const struct weir_message *call, int status, const void *data, size_t size);
 
-/* Sends an event to the frontend: of a type of yours, WEIR_EVENT_RESULT or WEIR_EVENT_SOURCE; else -EINVAL. Other errors
- * and blocking as weir_back_reply(). */
+/* Sends an event to the frontend: of a type of yours, WEIR_EVENT_RESULT or WEIR_EVENT_SOURCE; else -EINVAL. Other
+ * errors and blocking as weir_back_reply(). */
 int weir_back_event(struct weir_back *back, uint32_t type, const void *data, size_t size);
 
 /* How this process waits for frames. Default: poll() on eventfds. WEIR_WAIT_SEMAPHORE blocks in acquire instead, so

@@ -4,8 +4,22 @@
 
 /* The frontend is your program's side of its processes: it starts children, talks to them, and supervises their lives,
  * from one loop. weir_init() comes first in main(), before any thread: it forks the zygote, from which all children
- * are forked. Afterwards the program may start what threads it likes. Rules as in weir/frame.h. Thread rule: the thread
- * that called weir_init(), for everything here. */
+ * are forked. Afterwards the program may start what threads it likes.
+ *
+ *     static const struct weir_backend *const backends[] = { &player, NULL }; // weir/backend.h
+ *
+ *     weir_init(&(struct weir_init_config){ .backends = backends }); // children never come back from it
+ *     weir_frontend_create(&frontend, &(struct weir_frontend_config){ .event = on_event });
+ *     weir_child_add(frontend, &child, &(struct weir_child_config){ .name = "left", .backend = "player" });
+ *     while (weir_child_state(child) != WEIR_CHILD_RUNNING) // or WEIR_CHILD_FAILED
+ *         weir_frontend_dispatch(frontend, deadline_ns);
+ *     weir_child_call(child, PLAY, "a.mp4", 6, NULL, NULL, deadline_ns); // the backend's command() gets it
+ *     weir_frontend_free(&frontend);
+ *
+ * Rules as in weir/frame.h; strings in config structs are copied, too. Deadlines are absolute, CLOCK_MONOTONIC, in
+ * nanoseconds; 0 (or any that has passed): do not wait. Thread rule: the thread that called weir_init(), for everything
+ * here. From within an event function everything may be called but weir_frontend_dispatch() and weir_frontend_free()
+ * (both assert), and what waits for an answer (-EDEADLK). Link with `pkg-config --libs weir`. */
 
 #include <weir/backend.h>
 
@@ -18,9 +32,9 @@ struct weir_child;
 struct weir_group; /* weir/group.h */
 
 struct weir_init_config {
-	const struct weir_backend *const *backends; /* backends of this program, NULL terminated; or NULL. Static */
+	const struct weir_backend *const *backends; /* of this program, NULL terminated; or NULL. Not copied */
 	const char *const
-		*preload; /* names of plugins ("gst/decoder") to load into the zygote, NULL terminated; or NULL */
+		*preload; /* plugins ("gst/decoder") to load into the zygote, NULL terminated; or NULL. Not copied */
 };
 
 /* Must be the first call in main(). -EBUSY: this process has more than one thread; weir_init_error() names them.
@@ -29,7 +43,8 @@ struct weir_init_config {
  * (Of those, Weir kills and reaps what belonged to a dead child, and reaps any other that has been dead for 5 s: wait
  * for children of your own before that.) If the zygote dies the program is started again as one (/proc/self/exe), as it
  * is for WEIR_SPAWN_EXEC; there weir_init() does not return. If it is process 1, that stays behind to forward signals
- * and to reap, and the program goes on as its child. Blocks for one fork. */
+ * and to reap, and the program goes on as its child. A second call does nothing, but a fork of the program (daemon())
+ * needs one of its own, before it has a frontend. Blocks for one fork. */
 int weir_init(const struct weir_init_config *config);
 
 /* Why weir_init() failed, for people; "" if it did not. */
@@ -76,7 +91,7 @@ struct weir_limits {
 };
 
 struct weir_child_config {
-	const char *name;    /* required; up to 63 bytes; shown in ps and in every message */
+	const char *name;    /* required; up to 63 bytes; shown in ps and in every message; need not be the only one */
 	const char *backend; /* required; a name in weir_init_config.backends, or a plugin "gst/decoder", or a path */
 	const char *args;    /* for enter(); up to 32 KiB; never shown in ps or logs */
 	uint32_t restart;    /* enum weir_restart */
@@ -127,21 +142,22 @@ enum weir_event_type {
 	WEIR_EVENT_OUTPUT,	    /* child, text: a line that it printed; without an event function it is logged */
 	WEIR_EVENT_GROUP_STATE,	    /* group, from, to, reason */
 	WEIR_EVENT_STREAM_STATE,    /* stream, from, to, reason */
-	WEIR_EVENT_SIGNAL,	    /* signal_number: SIGINT, SIGTERM or SIGHUP came */
+	WEIR_EVENT_SIGNAL,	    /* signal_number: SIGINT, SIGTERM or SIGHUP came: to end is up to the program */
 	WEIR_EVENT_TICK,	    /* every tick_ns */
 };
 
 struct weir_stream;
 
+/* What it points to is valid during the call only, but for the handles. */
 struct weir_event {
 	enum weir_event_type type;
 	struct weir_child *child;   /* or NULL */
 	struct weir_stream *stream; /* or NULL */
 	struct weir_group *group;   /* or NULL */
 	int from, to;
-	const char *reason;  /* why, for people: "exit status 3", "killed by SIGSEGV", … */
-	struct weir_end end; /* with CHILD_STATE: how its last process ended */
-	const struct weir_message *message;
+	const char *reason;		    /* why, for people: "exit status 3", "killed by SIGSEGV", … */
+	struct weir_end end;		    /* with CHILD_STATE: how its last process ended */
+	const struct weir_message *message; /* its data is aligned for any structure */
 	const char *text;
 	int signal_number;
 };
@@ -160,8 +176,9 @@ struct weir_frontend_config {
 	const char *cgroup;
 };
 
-/* One at a time. -EPERM: weir_init() was not called; -EBUSY: there is one; -EMFILE, -ENOMEM. Signals that are to become
- * events are blocked in this thread: create the frontend before other threads, or block them there. */
+/* One at a time; config NULL: all defaults. -EPERM: weir_init() was not called in this process; -EBUSY: there is one;
+ * -ECHILD: the zygote dies again and again; -EMFILE, -ENOMEM, -EAGAIN. Signals that are to become events are blocked in
+ * this thread: create the frontend before other threads, or block them there. */
 int weir_frontend_create(struct weir_frontend **frontend, const struct weir_frontend_config *config);
 
 /* Stops all children (stop, TERM, KILL, in reverse order of their start), waits for their ends and frees everything;
@@ -177,9 +194,9 @@ int weir_frontend_dispatch(struct weir_frontend *frontend, int64_t deadline_ns);
  */
 int weir_frontend_fd(struct weir_frontend *frontend);
 
-/* Adds a child; the next dispatch starts it. The child belongs to the frontend. Does not wait for it: see
- * WEIR_EVENT_CHILD_STATE. -EINVAL: config (no such name, too long); -EMFILE, -ENOMEM. A backend that does not exist
- * shows as FAILED. */
+/* Adds a child; the next dispatch starts it. The child belongs to the frontend, and lives as long as that. Does not
+ * wait for it: see WEIR_EVENT_CHILD_STATE. -EINVAL: config (a name is missing, or too long); -ENOMEM. A backend that
+ * does not exist, and whatever else keeps it from starting, shows as FAILED, with the reason. */
 int weir_child_add(struct weir_frontend *frontend, struct weir_child **child, const struct weir_child_config *config);
 
 const char *weir_child_name(const struct weir_child *child);
@@ -188,18 +205,22 @@ enum weir_child_state weir_child_state(const struct weir_child *child);
 int weir_child_pid(const struct weir_child *child);	      /* 0 while there is no process */
 uint32_t weir_child_restarts(const struct weir_child *child); /* starts after the first one */
 
-/* Stops a child: it goes to DONE, with an event. Returns at once. A child that is in DONE or FAILED, and has no process
- * any more, can be started again, else -EBUSY. */
+/* Stops a child: it goes to DONE, with an event; one that is in DONE or FAILED stays there. Returns at once: the next
+ * dispatch does it. A child that is in DONE or FAILED, and has no process any more, can be started again, else
+ * -EBUSY. */
 void weir_child_stop(struct weir_child *child);
 int weir_child_start(struct weir_child *child);
 
-/* Sends a command; no answer. -EAGAIN: the child does not read its pipe, which is full (64 KiB); -ENOTCONN: there is no
- * process now; -EMSGSIZE; -EINVAL: type is one of Weir's own. Does not block. */
+/* Sends a command; no answer, and no error if the child ends before it has read it. A child that is STARTING reads it
+ * when enter() has returned. -EAGAIN: the child does not read its pipe, which is full (64 KiB); -ENOTCONN: there is no
+ * process now, as before the first dispatch; -EMSGSIZE: size; -EINVAL: type is one of Weir's own. Does not block. */
 int weir_child_send(struct weir_child *child, uint32_t type, const void *data, size_t size);
 
-/* Calls a command and waits for the answer, handling everything else meanwhile. reply is copied into buffer, *size is
- * its room and then its length. The backend's status, or -ETIMEDOUT, -ENOTCONN (died), -ENOSYS (unknown command),
- * -EMSGSIZE (buffer too small), -EINVAL (type). Not from within an event callback (-EDEADLK). */
+/* Calls a command and waits for the answer, handling everything else meanwhile (as a dispatch, with events). The answer
+ * is copied into buffer, *size is its room and then its length; NULL, NULL: none is wanted. The backend's status (0 or
+ * -errno; what came with an error is copied, too), or -ETIMEDOUT, -ENOTCONN (no process, or it died), -ENOSYS (unknown
+ * command), -EMSGSIZE (data, or buffer too small), -EINVAL (type); *size is untouched then. Not from within an event
+ * function (-EDEADLK). */
 int weir_child_call(struct weir_child *child, uint32_t type, const void *data, size_t data_size, void *buffer,
 	size_t *size, int64_t deadline_ns);
 

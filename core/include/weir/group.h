@@ -47,12 +47,12 @@ const char *weir_group_name(const struct weir_group *group);
 void *weir_group_data(const struct weir_group *group);
 enum weir_group_state weir_group_state(const struct weir_group *group);
 
-/* Stops all members in reverse order, each when the one after it is gone. Returns at once; see WEIR_EVENT_GROUP_STATE.
- */
+/* Stops all members in reverse order, each when the one after it is gone. Returns at once: the next dispatch begins
+ * with it; see WEIR_EVENT_GROUP_STATE. */
 void weir_group_stop(struct weir_group *group);
 
-/* Starts all members of a group that is STOPPED or FAILED, in order, with its deaths forgotten. -EBUSY: it is neither,
- * or a process of a member is still there. */
+/* Starts all members of a group that is STOPPED or FAILED, in order, with its deaths forgotten. Returns at once, too.
+ * -EBUSY: it is neither, or a process of a member is still there. */
 int weir_group_start(struct weir_group *group);
 
 #ifdef __cplusplus

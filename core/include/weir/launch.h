@@ -42,7 +42,7 @@ struct weir_launch_config {
 	const void *data; /* copied */
 	size_t size;
 
-	int64_t limit_ns; /* from now until the end of its process; default 60 s. Then SIGTERM */
+	int64_t limit_ns; /* from now until the end of its process; default 60 s, INT64_MAX: none. Then SIGTERM */
 	int64_t term_ns;  /* and after so long SIGKILL to its whole group; default 200 ms */
 
 	void (*ended)(void *data, const struct weir_launch_result *result); /* or NULL; from a dispatch */

@@ -10,10 +10,12 @@
  *
  *     weir_init(&(struct weir_init_config){ .backends = backends });
  *     weir_frontend_create(&frontend, NULL);
- *     weir_pool_create(frontend, &pool, &(struct weir_pool_config){ .name = "hash", .backend = "hash", .ended = ended
- * }); weir_pool_submit(pool, NULL, &(struct weir_job_config){ .data = path, .size = strlen(path) + 1 }, deadline_ns);
+ *     config = (struct weir_pool_config){ .name = "hash", .backend = "hash", .ended = ended };
+ *     weir_pool_create(frontend, &pool, &config);
+ *     job = (struct weir_job_config){ .data = path, .size = strlen(path) + 1 };
+ *     weir_pool_submit(pool, NULL, &job, deadline_ns); // and more
  *     weir_pool_close(pool);
- *     weir_pool_join(pool, deadline_ns);          // ended() is called for each job, from within
+ *     weir_pool_join(pool, deadline_ns); // ended() is called for each job, from within
  *
  * No lock is shared with a worker: each has pipes of its own, and what a dead one had still written is read before its
  * job is declared lost. Every job ends exactly once. Threads and rules as in weir/frontend.h. */
@@ -125,8 +127,8 @@ int weir_pool_submit(
 int weir_pool_map(
 	struct weir_pool *pool, const struct weir_job_config *jobs, size_t count, size_t *failed, int64_t deadline_ns);
 
-/* One that waits never begins. One that runs is killed with its worker, which is replaced. ended() follows in any case;
- * an answer that was quicker wins. */
+/* One that waits never begins. One that runs, or (with ahead) lies in the worker's pipe when its turn comes, is killed
+ * with its worker, which is replaced. ended() follows in any case; an answer that was quicker wins. */
 void weir_pool_cancel(struct weir_pool *pool, struct weir_job *job);
 
 /* Grows at once; shrinks as workers become idle. -EINVAL: 0 or over WEIR_POOL_WORKERS_MAX; -ENOMEM. */
@@ -143,7 +145,9 @@ int weir_pool_join(struct weir_pool *pool, int64_t deadline_ns);
 
 /* Takes an idle worker out of the pool for the program's own use, with weir_child_call() and weir_child_send(): its
  * command() gets WEIR_COMMAND_ACTIVATE first. If it dies, a new one is activated in its place; and so it stays until
- * weir_pool_deactivate() puts it back: command() gets WEIR_COMMAND_DEACTIVATE. -EAGAIN: none is idle (yet). */
+ * weir_pool_deactivate() puts it back: command() gets WEIR_COMMAND_DEACTIVATE. -EAGAIN: none is idle (yet).
+ * A worker that the program stops with weir_child_stop() stays away until weir_child_start(), and jobs wait if it was
+ * the last one. A pool that is closed or stopped stops those that are taken, too. */
 int weir_pool_activate(struct weir_pool *pool, struct weir_child **worker);
 void weir_pool_deactivate(struct weir_pool *pool, struct weir_child *worker);
 
