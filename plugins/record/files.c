@@ -141,8 +141,7 @@ static int open_again(struct recorder *recorder, const struct item *item, int st
 	char text[200];
 	int r;
 
-	if (recorder->files != NULL || status == -ENOSPC || status == -EDQUOT ||
-		store_is_at(recorder->store, recorder->options.directory))
+	if (recorder->files != NULL || store_is_at(recorder->store, recorder->options.directory))
 		return status;
 	r = files_open_store(recorder, text, sizeof(text));
 	return r < 0 ? r : open_file(recorder, item);
@@ -158,13 +157,55 @@ static bool refuse_back(struct recorder *recorder)
 	return true;
 }
 
+static bool is_disk_full(int status)
+{
+	return status == -ENOSPC || status == -EDQUOT;
+}
+
+static void block(struct recorder *recorder, int status, const char *what)
+{
+	recorder->retry_ns = recorder_now_ns() + SECOND_NS;
+	recorder_block(recorder, status, what);
+}
+
+/* 0; -EAGAIN: files that are being completed will give back what they do not need, and can be deleted. */
+static int begin_file(struct recorder *recorder, const struct item *item)
+{
+	int r;
+
+	if (recorder_now_ns() < recorder->retry_ns)
+		return -EBUSY;
+	r = open_file(recorder, item);
+	if (r < 0)
+		r = open_again(recorder, item, r);
+	if (is_disk_full(r) && recorder->files != NULL)
+		return -EAGAIN;
+	if (r < 0)
+		block(recorder, r, "cannot begin a file");
+	return r;
+}
+
+/* The file takes no more: what can be done? True: the item may be tried again. */
+static bool give_up_file(struct recorder *recorder, int status)
+{
+	struct segment_stats stats;
+
+	segment_stats(recorder->file->segment, &stats);
+	/* As in begin_file(). */
+	if (is_disk_full(status) && stats.frames == 0 && recorder->files != recorder->file)
+		return false;
+	/* The next file finds room if there is any; one that is empty has tried. */
+	if (!is_disk_full(status) || stats.frames == 0)
+		block(recorder, status, "cannot write");
+	files_finish(recorder);
+	return true;
+}
+
 /* True: the first item is taken care of, or something else may be possible for it now. */
 static bool place_back(struct recorder *recorder, struct item *item)
 {
 	const bool key = item_is_key(recorder, item);
-	struct segment_stats stats;
-	bool is_full_disk;
-	int r;
+	int r = 0;
 
 	if (recorder->file != NULL && key && (recorder->is_new_generation || is_full(recorder, item)))
 		files_finish(recorder);
@@ -174,46 +215,15 @@ static bool place_back(struct recorder *recorder, struct item *item)
 		item_free_back(recorder, list_take(&recorder->queue));
 		return true;
 	}
-	if (recorder->file == NULL) {
-		if (recorder_now_ns() < recorder->retry_ns)
-			return refuse_back(recorder);
-		r = open_file(recorder, item);
-		if (r < 0)
-			r = open_again(recorder, item, r);
-		/* Files that are being completed will give back what they do not need, and can be deleted. */
-		if ((r == -ENOSPC || r == -EDQUOT) && recorder->files != NULL)
-			return false;
-		if (r < 0) {
-			recorder->retry_ns = recorder_now_ns() + SECOND_NS;
-			recorder_block(recorder, r, "cannot begin a file");
-			return refuse_back(recorder);
-		}
-	}
+	if (recorder->file == NULL)
+		r = begin_file(recorder, item);
+	if (r < 0)
+		return r != -EAGAIN && refuse_back(recorder);
 	list_take(&recorder->queue);
 	r = segment_put(recorder->file->segment, item);
-	if (r == 0)
-		return true;
-	/* Back to where it was. */
-	item->next = recorder->queue.first;
-	if (item->next == NULL)
-		recorder->queue.end = &item->next;
-	recorder->queue.first = item;
-	recorder->queue.count++;
-	recorder->queue.bytes += item->frame.size_bytes;
-	if (r == -EAGAIN)
-		return false;
-	segment_stats(recorder->file->segment, &stats);
-	is_full_disk = r == -ENOSPC || r == -EDQUOT;
-	/* Those before it will give back what they do not need, and can be deleted. */
-	if (is_full_disk && stats.frames == 0 && recorder->files != recorder->file)
-		return false;
-	/* The next file finds room if there is any; one that is empty has tried. */
-	if (!is_full_disk || stats.frames == 0) {
-		recorder->retry_ns = recorder_now_ns() + SECOND_NS;
-		recorder_block(recorder, r, "cannot write");
-	}
-	files_finish(recorder);
-	return true;
+	if (r < 0)
+		list_return(&recorder->queue, item);
+	return r == 0 || (r != -EAGAIN && give_up_file(recorder, r));
 }
 
 void files_pump_back(struct recorder *recorder)

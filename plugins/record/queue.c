@@ -32,6 +32,16 @@ struct item *list_take(struct list *list)
 	return item;
 }
 
+void list_return(struct list *list, struct item *item)
+{
+	item->next = list->first;
+	if (item->next == NULL)
+		list->end = &item->next;
+	list->first = item;
+	list->count++;
+	list->bytes += item->frame.size_bytes;
+}
+
 /* The bytes begin on a page, as in a slot; the metadata stands behind them. */
 static int copy(struct item *item)
 {

@@ -59,6 +59,8 @@ void recorder_tell_back(struct recorder *recorder);
 void list_init(struct list *list);
 void list_append(struct list *list, struct item *item);
 struct item *list_take(struct list *list);
+/* Back to where it was taken from. */
+void list_return(struct list *list, struct item *item);
 /* An item for a frame that frame() has: copied, or else kept. NULL: no memory. */
 struct item *item_new_back(struct recorder *recorder, const struct weir_frame *frame, bool copied);
 void item_free_back(struct recorder *recorder, struct item *item);

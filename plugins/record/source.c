@@ -16,8 +16,6 @@
 
 #define FRAME_MAX_NS (24 * 3600 * NS) /* a rate that says longer is none */
 
-/* --- files ------------------------------------------------------------------------------------------------------- */
-
 /* Whether a file can be read past the page cache at multiples of its frame's size. */
 static bool can_be_direct(int fd, uint32_t frame_bytes)
 {
@@ -351,6 +349,26 @@ static int seek_packet(struct source *source, int64_t position_ns)
 	}
 }
 
+/* To the file that has the position, which becomes one in it; beyond the end: to the last one. */
+static int seek_file(struct source *source, int64_t *position_ns)
+{
+	int64_t length_ns;
+
+	while (*position_ns >= (length_ns = duration_ns(source))) {
+		const size_t file = source->file;
+		int r = source_next_file(source);
+
+		if (r == -ENODATA) {
+			source->file = file;
+			return open_file(source);
+		}
+		if (r < 0)
+			return r;
+		*position_ns -= length_ns;
+	}
+	return 0;
+}
+
 int source_seek(struct source *source, int64_t position_ns)
 {
 	const struct recording *recording = &source->recording;
@@ -367,21 +385,9 @@ int source_seek(struct source *source, int64_t position_ns)
 		source->frame = frame < source->frames ? frame : source->frames - 1;
 		return 0;
 	}
-	while (position_ns >= duration_ns(source) && source->file + 1 < source->files.count) {
-		const size_t file = source->file;
-
-		position_ns -= duration_ns(source);
-		r = source_next_file(source);
-		if (r == -ENODATA) { /* none behind it can be opened */
-			source->file = file;
-			r = open_file(source);
-			position_ns = INT64_MAX;
-		}
-		if (r < 0)
-			return r;
-		if (position_ns == INT64_MAX)
-			break;
-	}
+	r = seek_file(source, &position_ns);
+	if (r < 0)
+		return r;
 	if (recording->count == 0)
 		return 0;
 	while (source->cluster + 1 < recording->count &&
