@@ -237,17 +237,11 @@ static void recorder_that_is_stopped_for_a_while_goes_on(void **state)
 	begin(&scene, *state);
 	fixture_await(scene.fixture, scene.recorder, WEIR_CHILD_RUNNING);
 	for (int i = 0; i < 3; i++) {
-		do {
-			fixture_run(scene.fixture, SECOND / 20);
-			before = ask(&scene);
-		} while (before.committed == 0);
+		UNTIL(scene.fixture, (before = ask(&scene)).committed > 0);
 		kill(weir_child_pid(scene.recorder), SIGSTOP);
 		fixture_run(scene.fixture, SECOND / 2);
 		kill(weir_child_pid(scene.recorder), SIGCONT);
-		do {
-			fixture_run(scene.fixture, SECOND / 20);
-			after = ask(&scene);
-		} while (after.committed <= before.committed);
+		UNTIL(scene.fixture, (after = ask(&scene)).committed > before.committed);
 		assert_true(after.overtaken > before.overtaken);
 	}
 	weir_child_stop(scene.recorder);
