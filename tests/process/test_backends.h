@@ -33,6 +33,7 @@ enum order {
 	ORDER_IS_POISON,  /* returns whether this position is */
 	ORDER_ALLOCATE,	  /* so many MiB */
 	ORDER_OVERWRITE,  /* writes a MiB into a file in memory; returns its errno */
+	ORDER_RECALL,	  /* -EEXIST if its memory holds a text, of which the data has the lowest bits turned round */
 };
 
 enum escape {

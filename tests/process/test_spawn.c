@@ -21,6 +21,29 @@ static void child_gets_a_clean_process(void **state)
 	ASSERT_HAS(facts.cmdline, ": a rather long name");
 }
 
+static int recall(struct weir_child *child, const char *text)
+{
+	char turned[32];
+	size_t length = strlen(text);
+
+	for (size_t i = 0; i < length; i++)
+		turned[i] = (char)(text[i] ^ 1);
+	return weir_child_call(child, ORDER_RECALL, turned, length, NULL, NULL, now_ns() + PATIENCE_S * SECOND);
+}
+
+/* They may hold a password, and all come from the same zygote. */
+static void child_has_its_own_arguments_and_no_others(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct weir_child_config config = { .backend = "obedient", .args = "rtsp://me:sesame@camera" };
+	struct weir_child *first = fixture_add(fixture, config), *second;
+
+	fixture_await(fixture, first, WEIR_CHILD_RUNNING);
+	second = add_running(fixture, "second");
+	assert_int_equal(recall(first, "sesame@camera"), -EEXIST);
+	assert_int_equal(recall(second, "sesame@camera"), 0);
+}
+
 static void call_returns_what_the_backend_replied(void **state)
 {
 	struct fixture *fixture = *state;
@@ -232,6 +255,7 @@ static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FRONTEND(child_gets_a_clean_process),
+		WITH_FRONTEND(child_has_its_own_arguments_and_no_others),
 		WITH_FRONTEND(call_returns_what_the_backend_replied),
 		WITH_FRONTEND(call_returns_the_commands_status),
 		WITH_FRONTEND(unknown_command_returns_enosys),

@@ -55,11 +55,26 @@ static void numbers_of_calls_may_begin_anew(void **state)
 	assert_int_equal(answer(2, UINT32_MAX), 0);
 }
 
+/* The frontend reads it, and would die of SIGBUS. */
+static void a_childs_page_cannot_be_cut(void **state)
+{
+	const struct page *page = NULL;
+	int fd;
+
+	assert_int_equal(page_create(&page, &fd, getpid(), 1), 0);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	page_free(&page);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_to_what_was_asked_are_taken),
 		cmocka_unit_test(numbers_of_calls_may_begin_anew),
+		cmocka_unit_test(a_childs_page_cannot_be_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
