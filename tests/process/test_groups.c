@@ -201,15 +201,26 @@ static void crash_loop_in_a_group_fails_it(void **state)
 {
 	struct fixture *fixture = *state;
 	struct trio trio = make_trio(fixture,
-		(struct weir_group_config){ .strategy = WEIR_ONE_FOR_ALL, .intensity = 3, .period_ns = 5 * SECOND },
+		(struct weir_group_config){ .strategy = WEIR_ONE_FOR_ALL, .intensity = 5, .period_ns = 60 * SECOND },
 		NULL);
+	int64_t begun_ns = now_ns();
 	struct weir_child *looper = fixture_add(fixture,
 		(struct weir_child_config){ .name = "d", .backend = "failing", .args = "die", .group = trio.group });
 
 	UNTIL(fixture, weir_group_state(trio.group) == WEIR_GROUP_FAILED);
 	assert_string_equal(fixture_reason(fixture, trio.group, WEIR_GROUP_FAILED), "d: killed by SIGABRT");
-	assert_int_equal(weir_child_restarts(looper), 3);
-	assert_int_equal(weir_child_restarts(trio.child[A]), 3);
+	assert_int_equal(weir_child_restarts(looper), 5);
+	assert_int_equal(weir_child_restarts(trio.child[A]), 5);
+	/* With pauses of 0, 10, 20, 40 and 80 ms, each up to a quarter less. */
+	assert_true(now_ns() - begun_ns >= SECOND / 1000 * 112);
+}
+
+/* Without a dispatch. */
+static void await_gone(int pid)
+{
+	for (int i = 0; i < PATIENCE_S * 100 && !is_gone(pid); i++)
+		usleep(10000);
+	assert_true(is_gone(pid));
 }
 
 static void two_that_die_together_are_one_restart(void **state)
@@ -223,7 +234,7 @@ static void two_that_die_together_are_one_restart(void **state)
 	for (int i = 0; i < MEMBERS; i++)
 		kill(trio.pid[i], SIGKILL);
 	for (int i = 0; i < MEMBERS; i++)
-		UNTIL(fixture, is_gone(trio.pid[i]));
+		await_gone(trio.pid[i]); /* all of them, before the first one is seen */
 	UNTIL(fixture, weir_child_restarts(trio.child[A]) == 1 && are_up(&trio));
 	assert_int_equal(weir_group_state(trio.group), WEIR_GROUP_UP);
 }
@@ -248,8 +259,7 @@ static void a_frontend_that_goes_starts_no_member_again(void **state)
 
 	await_up(&trio);
 	kill(trio.pid[B], SIGKILL); /* its death is there, but not seen yet */
-	for (int i = 0; i < PATIENCE_S * 100 && !is_gone(trio.pid[B]); i++)
-		usleep(10000);
+	await_gone(trio.pid[B]);
 	weir_frontend_free(&fixture->frontend);
 	assert_int_equal(count_children(), 1); /* the zygote */
 }
