@@ -6,50 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <weir/log.h>
 
-#define NS INT64_C(1000000000)
 #define MS INT64_C(1000000)
-
-#define FRAME_MAX_NS (24 * 3600 * NS) /* a rate that says longer is none */
-
-/* Whether a file can be read past the page cache at multiples of its frame's size. */
-static bool can_be_direct(int fd, uint32_t frame_bytes)
-{
-	struct statx status;
-
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) < 0 || (status.stx_mask & STATX_DIOALIGN) == 0 ||
-		status.stx_dio_offset_align == 0)
-		return frame_bytes % MATROSKA_PAGE == 0;
-	return frame_bytes % status.stx_dio_offset_align == 0 && MATROSKA_PAGE % status.stx_dio_mem_align == 0;
-}
-
-static int open_raw(struct source *source, const char *path)
-{
-	struct recording *recording = &source->recording;
-	const uint32_t frame_bytes = recording->format.payload_bytes;
-	struct stat status;
-
-	recording->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (recording->fd < 0 || fstat(recording->fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
-	source->frames = (uint64_t)status.st_size / frame_bytes;
-	if (source->frames > 0 && (uint64_t)status.st_size % frame_bytes != 0)
-		weir_log(WEIR_LOG_WARNING, "recording",
-			"%s: %llu frames of %u bytes, and a rest: see whether format, width and height are right", path,
-			(unsigned long long)source->frames, frame_bytes);
-	source->is_direct = can_be_direct(recording->fd, frame_bytes);
-	if (source->is_direct)
-		recording->direct_fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-	if (recording->direct_fd < 0)
-		source->is_direct = false;
-	return source->frames > 0 ? 0 : -ENODATA;
-}
 
 /* Of what is odd with a file the log tells once, however often it is played. */
 static void tell(struct source *source, int status)
@@ -57,8 +17,13 @@ static void tell(struct source *source, int status)
 	const struct recording *recording = &source->recording;
 	const char *path = source->files.path[source->file];
 
-	if (source->file < source->told)
+	/* A directory of other films is an error, which is told alone. */
+	if (source->file < source->told || (status < 0 && !source->found))
 		return;
+	if (!source->found && source->file > 0)
+		weir_log(WEIR_LOG_WARNING, "recording", "%zu files before %s: passed over: they cannot be opened",
+			source->file, path);
+	source->found = true;
 	source->told = source->file + 1;
 	if (status < 0)
 		weir_log(WEIR_LOG_WARNING, "recording", "%s: passed over: %s", path,
@@ -80,7 +45,7 @@ static int open_file(struct source *source)
 	free(source->bytes);
 	source->bytes = NULL;
 	if (source->is_raw)
-		return source->recording.fd >= 0 ? 0 : open_raw(source, path);
+		return source->recording.fd >= 0 ? 0 : rawfile_open(source, path);
 	recording_close(&source->recording);
 	r = recording_open(&source->recording, AT_FDCWD, path);
 	if (r == 0 || source->files.is_directory)
@@ -155,39 +120,6 @@ int source_next_file(struct source *source)
 
 /* --- frames ------------------------------------------------------------------------------------------------------ */
 
-static int64_t frame_ns(const struct weir_format *format)
-{
-	const int64_t ns = format->rate_num > 0 ? NS * format->rate_den / format->rate_num : 0;
-
-	return ns <= FRAME_MAX_NS ? ns : 0;
-}
-
-static int next_in_raw_file(struct source *source, struct place *place)
-{
-	const struct weir_format *format = source_format(source);
-	const int64_t duration_ns = frame_ns(format);
-
-	if (source->frame == source->frames)
-		return -ENODATA;
-	*place = (struct place){
-		.fd = source->is_direct ? source->recording.direct_fd : source->recording.fd,
-		.page_offset = UINT64_MAX,
-		.payload_offset = source->frame * format->payload_bytes,
-		.payload_bytes = format->payload_bytes,
-		.frame = {
-			.size_bytes = format->payload_bytes,
-			.pts_ns = (int64_t)source->frame * duration_ns,
-			.dts_ns = WEIR_TIME_NONE,
-			.duration_ns = duration_ns > 0 ? duration_ns : WEIR_TIME_NONE,
-			.flags = WEIR_FRAME_KEY,
-		},
-	};
-	if (duration_ns == 0)
-		place->frame.pts_ns = WEIR_TIME_NONE;
-	source->frame++;
-	return 0;
-}
-
 static int next_picture(struct source *source, struct place *place)
 {
 	const struct recording *recording = &source->recording;
@@ -242,7 +174,7 @@ void source_again(struct source *source)
 
 int source_next(struct source *source, struct place *place)
 {
-	int r = source->is_raw					   ? next_in_raw_file(source, place)
+	int r = source->is_raw					   ? rawfile_next(source, place)
 		: source->recording.format.kind == WEIR_KIND_VIDEO ? next_picture(source, place)
 								   : next_packet(source, place);
 
@@ -287,7 +219,7 @@ static int64_t duration_ns(const struct source *source)
 		last_ms = last_packet_ms(recording, recording->count - 1);
 	else if (last->frames > 0)
 		(void)!recording_frame_ms(recording, recording->count - 1, last->frames - 1, &last_ms);
-	return last_ms * MS + frame_ns(&recording->format);
+	return last_ms * MS + source_frame_ns(&recording->format);
 }
 
 /* The last one that is not later, however many were dropped before it. */
@@ -379,7 +311,7 @@ int source_seek(struct source *source, int64_t position_ns)
 	if (r < 0)
 		return r;
 	if (source->is_raw) {
-		const int64_t step_ns = frame_ns(source_format(source));
+		const int64_t step_ns = source_frame_ns(source_format(source));
 		const uint64_t frame = step_ns > 0 ? (uint64_t)(position_ns / step_ns) : 0;
 
 		source->frame = frame < source->frames ? frame : source->frames - 1;

@@ -26,6 +26,7 @@ struct source {
 	struct recording recording;
 	bool is_raw, is_direct; /* is_raw: a file with nothing but frames */
 	bool is_new;		/* the file, or the place in it */
+	bool found;		/* there is a recording */
 	size_t told;		/* of so many files, from the first on, it was said what is odd with them */
 	size_t cluster;
 	uint64_t frame; /* in the cluster, or in the raw file */
@@ -52,5 +53,14 @@ int source_next_file(struct source *source);
 /* To the frame at or the key frame before this time from the beginning of the first file; beyond the end: the last one.
  */
 int source_seek(struct source *source, int64_t position_ns);
+
+/* --- inside of source.c and rawfile.c ------------------------------------------------------------------------------
+ */
+
+/* As the format's rate says, or 0. */
+int64_t source_frame_ns(const struct weir_format *format);
+/* As source_open() and source_next(). */
+int rawfile_open(struct source *source, const char *path);
+int rawfile_next(struct source *source, struct place *place);
 
 #endif

@@ -156,6 +156,34 @@ static void what_is_no_recording_is_passed_over_and_told(void **state)
 	assert_int_equal(count(said, "passed over"), 3); /* once each */
 }
 
+static void directory_of_other_films_is_one_error(void **state)
+{
+	make_file("a.mkv", "film");
+	make_file("b.mkv", "film");
+	rig_play(&rig, rig.directory, "");
+	RIG_UNTIL(&rig, rig.ended < 0);
+	assert_non_null(strstr(rig.source.text, "without a recording of Weir"));
+	assert_string_equal(said, "");
+}
+
+/* No index tells their order: by name. */
+static void what_is_before_the_first_recording_is_told_in_one_line(void **state)
+{
+	struct weir_format format = small();
+	char path[256];
+
+	rig_record_all(&rig, &format, 5, "");
+	rig_path(&rig, "cam.jsonl", path);
+	assert_int_equal(unlink(path), 0);
+	make_file("a.mkv", "film");
+	make_file("b.mkv", "film");
+	play(",\"lossless\":true");
+	assert_next(1, 5);
+	assert_int_equal(next(NULL), 0);
+	assert_non_null(strstr(said, "2 files before"));
+	assert_int_equal(count(said, "\n"), 1);
+}
+
 static void file_that_vanishes_while_others_are_played_is_passed_over(void **state)
 {
 	struct weir_format format = small();
@@ -380,6 +408,8 @@ int main(void)
 		WITH_LOG(files_without_a_line_in_the_index_come_last),
 		WITH_LOG(cut_file_is_played_up_to_its_last_committed_cluster_and_told),
 		WITH_LOG(what_is_no_recording_is_passed_over_and_told),
+		WITH_LOG(directory_of_other_films_is_one_error),
+		WITH_LOG(what_is_before_the_first_recording_is_told_in_one_line),
 		WITH_LOG(file_that_vanishes_while_others_are_played_is_passed_over),
 		WITH_LOG(nothing_to_play_is_an_end_even_in_a_loop),
 		WITH_LOG(each_life_is_played_at_its_own_pace),
