@@ -38,6 +38,7 @@ static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "a lock 
 /* An order word says which slot carries a sequence: sequence << ORDER_SLOT_BITS | slot. */
 #define ORDER_SLOT_BITS 10
 #define ORDER_SLOT_MASK ((1u << ORDER_SLOT_BITS) - 1)
+static_assert(sizeof(struct weir_policy) == 40, "no padding, which would tell peers what stood on a stack");
 static_assert(WEIR_SLOTS_MAX <= 1 << ORDER_SLOT_BITS, "a slot number fits an order word");
 
 /* A sleeping word: epoch << 2 | SLEEP_BY_SEMAPHORE | SLEEP_ASLEEP. A new epoch each time: a plain flag loses wake-ups.

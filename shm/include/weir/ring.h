@@ -58,15 +58,16 @@ enum weir_on_stall {
 };
 
 struct weir_policy {
-	uint32_t mode;	    /* enum weir_policy_mode */
-	uint32_t depth;	    /* frames of backlog kept for this reader; default 1, for lossless 2; with every_nth
-			     * or max_fps the frames that it wants are counted, at most WEIR_DUE_MAX */
-	uint32_t max_held;  /* frames held at a time; default 1, at most WEIR_HELD_MAX */
-	uint32_t on_stall;  /* enum weir_on_stall */
-	int64_t stall_ns;   /* lossless: how long the writer waits; default 2 s */
-	uint32_t every_nth; /* of all frames only the 1st, n+1st, 2n+1st…; default all */
+	uint32_t mode;	     /* enum weir_policy_mode */
+	uint32_t depth;	     /* frames of backlog kept for this reader; default 1, for lossless 2; with every_nth
+			      * or max_fps the frames that it wants are counted, at most WEIR_DUE_MAX */
+	uint32_t max_held;   /* frames held at a time; default 1, at most WEIR_HELD_MAX */
+	uint32_t on_stall;   /* enum weir_on_stall */
+	int64_t stall_ns;    /* lossless: how long the writer waits; default 2 s */
+	uint32_t every_nth;  /* of all frames only the 1st, n+1st, 2n+1st…; default all */
+	uint8_t async_io;    /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
+	uint8_t reserved[3]; /* 0: a policy crosses to other processes as it is */
 	double max_fps; /* no more frames a second than this, by capture time (or pts), from 1e-6 to 1e9; default all */
-	uint8_t async_io; /* it reads slots by asynchronous I/O: when it dies its pins stand, see weir_ring_reap() */
 };
 
 /* The descriptors of one role, for sending to the process that plays it (SCM_RIGHTS) or for opening in this one. */
