@@ -47,6 +47,20 @@ static int forge_back(struct weir_back *back, const struct weir_message *message
 	return write(4, forged, sizeof(forged)) == sizeof(forged) ? 0 : -errno;
 }
 
+/* In what a signal would not end by itself: the telling has to. */
+static void wait_until_late_back(struct weir_back *back)
+{
+	int nothing[2];
+	char byte;
+
+	if (pipe(nothing) < 0)
+		return;
+	while (!weir_job_late(back) && read(nothing[0], &byte, 1) < 0)
+		;
+	close(nothing[0]);
+	close(nothing[1]);
+}
+
 static int work_back(struct weir_back *back, struct labourer *own, const struct weir_message *message)
 {
 	const char *text = message->data;
@@ -77,8 +91,7 @@ static int work_back(struct weir_back *back, struct labourer *own, const struct 
 		return raise((int)value);
 	}
 	if (strncmp(text, "patient", 7) == 0) {
-		while (!weir_job_late(back))
-			sleep_back(10000); /* the telling interrupts it */
+		wait_until_late_back(back);
 		return weir_back_reply(back, message, 0, "late", 5);
 	}
 	if (strncmp(text, "late?", 5) == 0)

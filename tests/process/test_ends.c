@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "../holdings.h"
 #include "obedient.h"
 
 /* --- ends and their reasons -------------------------------------------------------------------------------------- */
@@ -235,6 +236,7 @@ static void child_can_be_stopped_while_it_starts(void **state)
 	weir_child_stop(child);
 	fixture_await(fixture, child, WEIR_CHILD_DONE);
 	assert_int_equal(weir_child_pid(child), 0);
+	UNTIL(fixture, count_children() == 1); /* the zygote: nobody goes on starting */
 }
 
 static void grandchildren_go_with_the_child(void **state)
