@@ -163,12 +163,13 @@ void process_look(void *data)
 	struct weir_child *child = data;
 	char reason[CHILD_REASON_BYTES];
 	siginfo_t info;
-	uint64_t position = atomic_load_explicit(&child->page->position, memory_order_relaxed);
+	uint64_t position;
 	bool success, final;
 	int pid = child->pid;
 
 	if (!death_has_come(pid, child->pidfd))
 		return;
+	position = atomic_load_explicit(&child->page->position, memory_order_relaxed); /* its last word */
 	sweep(child);
 	death_fetch(pid, child->pidfd, &info);
 	control_drain(child);
