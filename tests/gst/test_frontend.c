@@ -11,8 +11,8 @@
 
 #include "clip.h"
 
-/* A frontend in which GStreamer plays, with all its threads, starts decoders again and again, each of which
- * must come to publish frames of an H.264 file; and while one of them dies in the middle of it, its neighbour
+/* A frontend in which GStreamer plays, with all its threads, starts decoders again and again (row 10), each of which
+ * must come to publish frames of an H.264 file; and while one of them dies in the middle of it (row 4), its neighbour
  * goes on. */
 
 #define SECOND_NS INT64_C(1000000000)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every call for a resource fails once in the frontend, the k-th for all k, and every fork in the zygote. Each
+/* Row 20: every call for a resource fails once in the frontend, the k-th for all k, and every fork in the zygote. Each
  * time there must be a clean error or, when what failed is done again, none; and nothing may be left. */
 #include "../holdings.h"
 #include "obedient.h"

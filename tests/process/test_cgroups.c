@@ -72,7 +72,7 @@ static void whole_tree_goes_with_its_root(void **state)
 	assert_int_equal(count_left(), 0);
 }
 
-/* The ring is larger than what its writer may have. */
+/* Row 21. The ring is larger than what its writer may have. */
 static void child_that_runs_out_of_memory_is_a_death_like_any_other(void **state)
 {
 	static const struct weir_policy latest = { .mode = WEIR_POLICY_LATEST };

@@ -116,6 +116,7 @@ static void await_deaths(const int *pidfds, int count)
 	}
 }
 
+/* Row 6 of the fault matrix. */
 static void killed_frontend_takes_all_children_along(void **state)
 {
 	int rounds = getenv("WEIR_LONG") != NULL ? 200 : 10;

@@ -4,7 +4,7 @@
 
 #include <weir/group.h>
 
-/* Three children in a group: which of them go when one of them dies, in which order, and when it is enough. */
+/* Three children in a group: which of them go when one of them dies (row 11), in which order, and when it is enough. */
 
 enum { A, B, C, MEMBERS };
 

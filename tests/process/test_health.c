@@ -3,7 +3,7 @@
 
 #include "stream_backends.h"
 
-/* Children that run, but do not fare well: hung, grown, worn out, poisoned. */
+/* Children that run, but do not fare well: hung (row 5), grown (row 21), worn out, poisoned. */
 
 #define MIB	1048576u
 #define HANG_NS (SECOND / 5)
@@ -34,7 +34,7 @@ static void await_restarts(struct fixture *fixture, struct weir_child *child, ui
 	UNTIL(fixture, weir_child_restarts(child) == restarts && weir_child_state(child) == WEIR_CHILD_RUNNING);
 }
 
-/* --- hangs ------------------------------------------------------------------------------------------------------- */
+/* --- hangs (row 5) ----------------------------------------------------------------------------------------------- */
 
 static void hung_child_is_ended_whatever_it_does(void **state)
 {

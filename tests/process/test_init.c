@@ -156,7 +156,7 @@ static int spawn_beside_a_thread(void)
 		       : 2;
 }
 
-/* Checked before every spawn, too. */
+/* Checked before every spawn, too (row 9). */
 static void thread_of_a_preloaded_plugin_is_named(void **state)
 {
 	assert_int_equal(run_apart(spawn_beside_a_thread), 0);

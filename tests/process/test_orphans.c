@@ -49,7 +49,7 @@ static void grandchildren_that_left_the_group_go_with_a_stopped_child(void **sta
 	await_gone(fixture, pids);
 }
 
-/* A grandchild holds all pipes of a dead child open; its death is seen all the same. */
+/* Row 8: a grandchild holds all pipes of a dead child open; its death is seen all the same. */
 static void grandchild_that_keeps_the_pipes_does_not_hide_a_death(void **state)
 {
 	struct fixture *fixture = *state;

@@ -233,6 +233,7 @@ static void a_hanging_job_is_killed_at_its_limit(void **state)
 	a_job_over_its_limit_is_killed_and_its_worker_replaced("hang", *state);
 }
 
+/* Row 5 of the fault matrix. */
 static void a_stopped_worker_is_killed_at_the_limit_of_its_job(void **state)
 {
 	a_job_over_its_limit_is_killed_and_its_worker_replaced("stop", *state);

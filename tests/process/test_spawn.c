@@ -16,7 +16,7 @@ static void child_gets_a_clean_process(void **state)
 	assert_int_equal(facts.fds, 6);
 	assert_int_equal(facts.blocked, 0);
 	assert_int_equal(facts.wrong_cpus, 0);
-	assert_int_equal(facts.core_limit, 0); /* no core to be written before its death is seen */
+	assert_int_equal(facts.core_limit, 0); /* row 22: no core to be written before its death is seen */
 	assert_string_equal(facts.comm, "a rather long n");
 	ASSERT_HAS(facts.cmdline, ": a rather long name");
 }

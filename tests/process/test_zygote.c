@@ -63,7 +63,7 @@ static void stopped_zygote_is_replaced(void **state)
 	assert_true(is_gone(zygote));
 }
 
-/* As often as one likes, as long as each of them works. */
+/* Row 7: as often as one likes, as long as each of them works. */
 static void zygote_can_die_again_and_again(void **state)
 {
 	struct fixture *fixture = *state;
