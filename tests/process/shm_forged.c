@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A semaphore that a peer can write can be forged: whoever uses it may abort or hang. Nobody else may notice. */
+/* A semaphore that a peer can write can be forged: whoever uses it may abort or hang. Nobody else may notice (row 14).
+ */
 #include "shm_harness.h"
 
 #include <fcntl.h>

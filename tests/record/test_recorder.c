@@ -146,7 +146,8 @@ static void quota_deletes_the_oldest_and_is_kept_all_the_time(void **state)
 	rig_record(&rig, &format, lossless, ",\"segment_mb\":2,\"quota_mb\":10");
 	for (int i = 0; i < 15; i++) {
 		rig_publish(&rig, 5);
-		assert_true(disk_bytes() <= 10 << 20);
+		/* On a full disk a file is in many parts, and the list of them takes a block. */
+		assert_true(disk_bytes() <= (10 << 20) + 8 * 4096);
 	}
 	weir_writer_end(rig.writer);
 	RIG_UNTIL(&rig, rig.status.committed == 75);
