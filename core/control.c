@@ -9,14 +9,16 @@
 
 #include "clock.h"
 
-/* A child that has a lot to say is read once in a round, so that the others get their turn; after so many bytes
- * within SHARE_NS it is left alone for a while, and after one byte while a call waits for another child: what is read
- * from its pipe it writes again, and takes the processor that the call needs. */
-#define SHARE_BYTES	   16384
-#define SHARE_WORKER_BYTES 262144 /* what it says was asked for */
-#define SHARE_NS	   (10 * CLOCK_MS)
-#define READS_MAX	   64 /* more than a full pipe takes */
-#define FULL_NS		   (10 * CLOCK_MS)
+/* A child that has a lot to say is read once in a round, so that the others get their turn; when it has had so many
+ * bytes for each SHARE_NS it is left alone for a while, and as soon as it has had any while a call waits for another
+ * child: what is read from its pipe it writes again, and takes the processor that the call needs. Small messages cost
+ * more time than their bytes do. */
+#define SHARE_BYTES	    16384
+#define SHARE_WORKER_BYTES  262144 /* what it says was asked for */
+#define SHARE_NS	    (10 * CLOCK_MS)
+#define SHARE_MESSAGE_BYTES 512 /* a message counts for at least so many */
+#define READS_MAX	    64	/* more than a full pipe takes */
+#define FULL_NS		    (10 * CLOCK_MS)
 
 int control_send(struct weir_child *child, uint32_t type, int status, const void *data, size_t size)
 {
@@ -164,6 +166,10 @@ static int take_all(struct weir_child *child, char *what, size_t size)
 
 	while ((r = message_next(&child->parser, &message)) == 1) {
 		uint32_t type = message.type;
+		uint32_t bytes = (uint32_t)sizeof(struct message_header) + message.size;
+
+		if (child->owner == NULL && bytes < SHARE_MESSAGE_BYTES)
+			child->share_bytes += SHARE_MESSAGE_BYTES - bytes;
 
 		r = take(child, &message);
 		if (r < 0) {
@@ -190,17 +196,15 @@ static int read_once(struct weir_child *child, char *what, size_t size)
 static bool has_had_its_share(struct weir_child *child)
 {
 	const struct weir_child *called = child->frontend->called;
-	int64_t now_ns = clock_ns();
-	uint32_t share = SHARE_BYTES;
+	uint32_t share = child->owner != NULL ? SHARE_WORKER_BYTES : SHARE_BYTES;
+	int64_t now_ns = clock_ns(), spans = (now_ns - child->share_since_ns) / SHARE_NS;
 
-	if (child->owner != NULL)
-		share = SHARE_WORKER_BYTES;
-	else if (called != NULL && called != child)
-		share = 1;
-	if (now_ns - child->share_since_ns >= SHARE_NS) {
+	if (spans > 0) {
 		child->share_since_ns = now_ns;
-		child->share_bytes = 0;
+		child->share_bytes -= spans * share < child->share_bytes ? (uint32_t)spans * share : child->share_bytes;
 	}
+	if (child->owner == NULL && called != NULL && called != child)
+		share = 1;
 	return child->share_bytes >= share;
 }
 

@@ -101,7 +101,7 @@ struct weir_child {
 	struct loop_source death, control, log;
 	struct message_parser parser;
 	int64_t share_since_ns;
-	uint32_t share_bytes; /* read since then */
+	uint32_t share_bytes; /* read, less what it may have */
 	struct output output;
 	uint32_t last_call;
 	struct call call;
