@@ -166,7 +166,8 @@ static void ring_sleeper(struct weir_writer *writer, struct writer_end *end, uin
 	}
 }
 
-/* Who is rung first runs first: the next time it is the last, so that no reader is always behind all others. */
+/* Who is rung first runs first: after some frames it is the last, so that no reader is always behind all others; not
+ * after each, because a reader in another place wakes on another processor, where nothing of it is warm. */
 static void ring_sleepers(struct weir_writer *writer, uint32_t due)
 {
 	uint32_t turn = writer->turn;
@@ -182,7 +183,7 @@ static void ring_sleepers(struct weir_writer *writer, uint32_t due)
 			writer->saved++;
 			continue;
 		}
-		if (writer->turn == turn)
+		if (writer->turn == turn && writer->published % TURN_FRAMES == 0)
 			writer->turn = (i + 1) % 32;
 		ring_sleeper(writer, end, sleeping);
 	}

@@ -69,6 +69,8 @@ struct weir_writer {
 
 static_assert(WEIR_READERS_MAX <= 32, "a reader is a bit of due");
 
+#define TURN_FRAMES 32 /* so often another reader is rung first */
+
 /* Calls body for each end whose pins count: granted or withdrawn, but not reaped. */
 #define FOR_EACH_END(writer, i)                                                                                        \
 	for (uint64_t bits_ = (writer)->ends, i = 0; bits_ != 0 && (i = (uint64_t)__builtin_ctzll(bits_), true);       \
