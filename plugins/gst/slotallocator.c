@@ -11,13 +11,7 @@
 #include <unistd.h>
 
 #include "epoch.h"
-
-#define NAP_MIN_NS 200000
-#define NAP_MAX_NS 2000000
-
-#define FLAT_OUT_NS 1000000
-#define AHEAD_NS    1000000
-#define AHEAD_MIN   4
+#include "pace.h"
 
 /* A memory gets its slot when it is first mapped for writing, not when it is allocated: pools allocate ahead (avdec's
  * 16 buffers), and a slot that waits in a pool would be one that no frame can use. */
@@ -47,7 +41,7 @@ struct _SlotAllocator {
 	bool unlocked; /* between unlock and unlock_stop */
 	bool idle;     /* since unlock, until the sink is seen to take frames again */
 	bool ended;
-	int64_t claimed_ns, interval_ns; /* the last claim, and the mean time between two */
+	struct pace pace;
 	_Atomic int64_t waited_ns;
 };
 
@@ -74,46 +68,13 @@ static void sleep_for_slot(SlotAllocator *self)
 static void doze(SlotAllocator *self, int64_t ns)
 {
 	struct pollfd wake = { .fd = self->wake_fd, .events = POLLIN };
-	struct timespec time = { .tv_nsec = MIN(ns, NAP_MAX_NS) };
+	struct timespec time = { .tv_nsec = ns };
 
+	if (ns == 0)
+		return;
 	g_mutex_unlock(&self->lock);
 	ppoll(&wake, 1, &time, NULL);
 	g_mutex_lock(&self->lock);
-}
-
-/* With a full ring, in which every reader has much to do, each release would wake us for one slot: waits for the time
- * in which several get free, if that is long enough to sleep. */
-static void nap(SlotAllocator *self)
-{
-	int64_t ns = self->interval_ns * weir_writer_slot_count(self->writer) / 8;
-
-	if (ns >= NAP_MIN_NS)
-		doze(self, ns);
-}
-
-/* Frames that wait push one another out of the caches. A source that runs as fast as it can (a live one is never held
- * up here) is to be no more than AHEAD_NS ahead of the slowest reader that wants every frame: waits until that has
- * caught up with half. */
-static void let_catch_up(SlotAllocator *self)
-{
-	uint64_t most, backlog;
-
-	if (self->interval_ns == 0 || self->interval_ns > FLAT_OUT_NS)
-		return;
-	most = MAX(AHEAD_NS / self->interval_ns, AHEAD_MIN);
-	backlog = weir_writer_backlog(self->writer);
-	if (backlog >= most)
-		doze(self, self->interval_ns * (int64_t)(backlog - most / 2));
-}
-
-/* How often slots are claimed, on average. */
-static void note_claim(SlotAllocator *self)
-{
-	int64_t now_ns = epoch_monotonic_ns();
-
-	if (self->claimed_ns != 0)
-		self->interval_ns += (now_ns - self->claimed_ns - self->interval_ns) / 16;
-	self->claimed_ns = now_ns;
 }
 
 /* Claims with the lock held; waits in a lossless stream until *stop. */
@@ -124,7 +85,7 @@ static int claim_locked(SlotAllocator *self, const bool *stop, struct weir_frame
 
 	self->lent++;
 	if (self->lossless && !*stop)
-		let_catch_up(self);
+		doze(self, pace_ahead_ns(&self->pace, weir_writer_backlog(self->writer)));
 	while ((r = self->ended ? -EPIPE : weir_writer_claim(self->writer, frame, data)) == -EAGAIN) {
 		if (!self->lossless)
 			break;
@@ -135,13 +96,13 @@ static int claim_locked(SlotAllocator *self, const bool *stop, struct weir_frame
 		if (napped)
 			sleep_for_slot(self);
 		else
-			nap(self);
+			doze(self, pace_full_ns(&self->pace, weir_writer_slot_count(self->writer)));
 		napped = true;
 	}
 	if (r < 0)
 		self->lent--;
 	else
-		note_claim(self);
+		pace_note(&self->pace, epoch_monotonic_ns());
 	/* -EBUSY: a ring with fewer loans than it was asked for. */
 	return r == -EBUSY ? -EAGAIN : r;
 }
