@@ -203,4 +203,19 @@ static inline int obey_arguments(int argc, char **argv)
 	return argc > 1 ? FILTER(filter) : 0;
 }
 
+/* A ring, its server, and one peer as above that holds the first frame; returns the peer. */
+static inline pid_t serve_one(struct fixture *fixture, struct weir_server **server, struct weir_policy policy,
+	int ready[2], void (*then)(struct weir_client *, struct weir_reader *))
+{
+	struct weir_server_config config = { .path = path };
+	pid_t pid;
+
+	fixture_open(fixture, &config_16);
+	assert_int_equal(weir_server_create(server, &config, NULL), 0);
+	weir_server_set_ring(*server, fixture->ring);
+	pid = start_peer(policy, ready, then);
+	serve_peer(fixture, *server, ready[0]);
+	return pid;
+}
+
 #endif

@@ -44,7 +44,6 @@ static void a_ring_hears_of_its_readers_until_it_is_dropped(void **state)
 static void a_server_that_ends_leaves_nobody_waited_for(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
-	struct weir_server_config server_config = { .path = path };
 	struct weir_server *server;
 	struct weir_end_stats end;
 	struct fixture f;
@@ -53,11 +52,7 @@ static void a_server_that_ends_leaves_nobody_waited_for(void **state)
 		int ready[2];
 		pid_t pid;
 
-		fixture_open(&f, &config_16);
-		assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
-		weir_server_set_ring(server, f.ring);
-		pid = start_peer(policy, ready, hold);
-		serve_peer(&f, server, ready[0]);
+		pid = serve_one(&f, &server, policy, ready, hold);
 		if (dead != 0)
 			end_peer(pid, ready);
 		weir_server_free(&server);

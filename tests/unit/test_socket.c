@@ -4,17 +4,12 @@
 static void an_unrelated_process_reads_and_its_death_frees_its_slots(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
-	struct weir_server_config server_config = { .path = path };
 	struct weir_server *server;
 	struct fixture f;
 	int ready[2];
 	pid_t pid;
 
-	fixture_open(&f, &config_16);
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
-	weir_server_set_ring(server, f.ring);
-	pid = start_peer(policy, ready, hold);
-	serve_peer(&f, server, ready[0]);
+	pid = serve_one(&f, &server, policy, ready, hold);
 	while (fixture_publish(&f) == 0)
 		;
 	assert_int_equal(fixture_publish(&f), -EAGAIN); /* it is waited for */
@@ -28,18 +23,13 @@ static void an_unrelated_process_reads_and_its_death_frees_its_slots(void **stat
 static void a_bare_hang_up_forfeits_the_wait_but_not_the_pins(void **state)
 {
 	struct weir_policy policy = { .mode = WEIR_POLICY_LOSSLESS, .stall_ns = INT64_C(60000000000) };
-	struct weir_server_config server_config = { .path = path };
 	struct weir_server *server;
 	struct weir_end_stats end;
 	struct fixture f;
 	int ready[2];
 	pid_t pid;
 
-	fixture_open(&f, &config_16);
-	assert_int_equal(weir_server_create(&server, &server_config, NULL), 0);
-	weir_server_set_ring(server, f.ring);
-	pid = start_peer(policy, ready, hang_up_and_hold);
-	serve_peer(&f, server, ready[0]);
+	pid = serve_one(&f, &server, policy, ready, hang_up_and_hold);
 	while (fixture_publish(&f) == 0)
 		;
 	SERVE_UNTIL(server, fixture_publish(&f) == 0);
